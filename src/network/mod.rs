@@ -1,0 +1,108 @@
+//! What Inception-v3 *is*: layers by their torchvision names, their shapes and parameters, for any input of at
+//! least 75×75 and any number of classes. No device, no memory, no weights.
+//!
+//! Dimensions, here and everywhere: input `N C H W`, filter `K C R S`, output `N K P Q`, height before width.
+
+mod inception_v3;
+mod layer;
+
+pub use layer::{Layer, LayerId, MapShape, Op, Parameter, Window};
+
+use crate::error::{Error, Result};
+
+/// Smallest height and width for which every layer still has an output.
+pub const MIN_SIZE: usize = 75;
+
+/// Largest height and width accepted; far above any crop, low enough that no size can overflow.
+pub const MAX_SIZE: usize = 4096;
+
+/// Batch norm's ε, torchvision's `BasicConv2d`.
+pub const BATCH_NORM_EPS: f64 = 1e-3;
+
+/// Features that enter the last fully connected layer.
+pub const FEATURES: usize = 2048;
+
+/// Whether an average pool divides by the whole window or by the part of it inside the map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AvgPoolPadding {
+    /// Divide by R·S everywhere, as torchvision does.
+    #[default]
+    Include,
+    /// Divide by the number of pixels inside the map, as TensorFlow and Keras do.
+    Exclude,
+}
+
+impl std::str::FromStr for AvgPoolPadding {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "include" => Ok(AvgPoolPadding::Include),
+            "exclude" => Ok(AvgPoolPadding::Exclude),
+            _ => Err(Error::Argument(format!("avg_pool_padding is `include` or `exclude`, not `{text}`"))),
+        }
+    }
+}
+
+impl std::fmt::Display for AvgPoolPadding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            AvgPoolPadding::Include => "include",
+            AvgPoolPadding::Exclude => "exclude",
+        })
+    }
+}
+
+/// Inception-v3 for one input size and class count: layers in an order in which each stands after its inputs.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Height and width of the input, which has three channels.
+    pub size: (usize, usize),
+    /// Outputs of the last layer; 1 is a single logit for a yes-or-no question.
+    pub classes: usize,
+    /// How average pools treat their padding: a property of the weights.
+    pub avg_pool_padding: AvgPoolPadding,
+    /// The layers; `layers[0]` is the input, the last one is `fc`.
+    pub layers: Vec<Layer>,
+}
+
+impl Network {
+    /// Inception-v3 for images of `size` (height, width) and `classes` outputs.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a side below [`MIN_SIZE`] or above [`MAX_SIZE`], or no class.
+    pub fn inception_v3(size: (usize, usize), classes: usize, padding: AvgPoolPadding) -> Result<Self> {
+        let (h, w) = size;
+        if h.min(w) < MIN_SIZE || h.max(w) > MAX_SIZE {
+            return Err(Error::Argument(format!(
+                "an input of {h}×{w} does not fit Inception-v3: each side must lie between {MIN_SIZE} and {MAX_SIZE} pixels"
+            )));
+        }
+        if classes == 0 || classes > 1_000_000 {
+            return Err(Error::Argument(format!("{classes} classes: give a number from 1 to 1000000")));
+        }
+        let layers = inception_v3::layers(size, classes);
+        Ok(Network { size, classes, avg_pool_padding: padding, layers })
+    }
+
+    /// The layer called `name`, if there is one.
+    pub fn layer(&self, name: &str) -> Option<&Layer> {
+        self.layers.iter().find(|layer| layer.name == name)
+    }
+
+    /// Every tensor a `state_dict` of this network holds (but for `num_batches_tracked`), in network order.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        self.layers.iter().flat_map(|layer| layer.parameters(self)).collect()
+    }
+
+    /// Multiply-adds of one image through convolutions and the fully connected layer.
+    pub fn macs(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.macs(self)).sum()
+    }
+
+    /// Number of learnable values: filters, batch norm's γ and β, the last layer's weight and bias.
+    pub fn parameter_count(&self) -> usize {
+        let learnable = |p: &&Parameter| !p.name.contains(".running_");
+        self.parameters().iter().filter(learnable).map(|p| p.shape.iter().product::<usize>()).sum()
+    }
+}

@@ -1,0 +1,59 @@
+//! Places buffers in the arena: two that are live in a common level never overlap, all others may.
+//!
+//! Greedy by size: the largest buffer first, each at the lowest offset where it meets no live neighbour. Source:
+//! Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020 (arXiv 2001.03288).
+
+use super::{Keep, Program};
+
+/// Sets `live` and `offset_bytes` of every buffer, and `arena_bytes`.
+pub(super) fn place(program: &mut Program) {
+    set_lifetimes(program);
+    let alignment = program.options.target.alignment_bytes;
+    let mut order: Vec<usize> = (0..program.buffers.len()).collect();
+    order.sort_by_key(|&b| (std::cmp::Reverse(program.buffers[b].bytes), b));
+
+    let mut placed: Vec<usize> = Vec::with_capacity(order.len());
+    for b in order {
+        let live = program.buffers[b].live;
+        let mut neighbours: Vec<(usize, usize)> = placed
+            .iter()
+            .map(|&other| &program.buffers[other])
+            .filter(|other| other.live.0 <= live.1 && live.0 <= other.live.1)
+            .map(|other| (other.offset_bytes, other.offset_bytes + other.bytes))
+            .collect();
+        neighbours.sort_unstable();
+        let mut offset = 0;
+        for (begin, end) in neighbours {
+            if offset + program.buffers[b].bytes <= begin {
+                break;
+            }
+            offset = offset.max(end.next_multiple_of(alignment));
+        }
+        program.buffers[b].offset_bytes = offset;
+        program.arena_bytes = program.arena_bytes.max(offset + program.buffers[b].bytes);
+        placed.push(b);
+    }
+}
+
+/// A buffer lives from the first level that writes it to the last that reads it; the input from the start, the
+/// logits, and under [`Keep::Layers`] everything, to the end.
+fn set_lifetimes(program: &mut Program) {
+    let end = program.levels();
+    for buffer in &mut program.buffers {
+        buffer.live = (usize::MAX, 0);
+    }
+    let mut touch = |buffer: usize, level: usize| {
+        let live = &mut program.buffers[buffer].live;
+        *live = (live.0.min(level), live.1.max(level));
+    };
+    for step in &program.steps {
+        for view in step.inputs().iter().chain(&step.outputs()) {
+            touch(view.buffer, step.level);
+        }
+    }
+    touch(program.input.buffer, 0);
+    touch(program.logits.buffer, end);
+    if program.options.keep == Keep::Layers {
+        program.buffers.iter_mut().for_each(|buffer| buffer.live.1 = end);
+    }
+}

@@ -1,0 +1,41 @@
+//! Batch norm in inference as one scale and one shift a channel, folded into the convolution before it.
+//!
+//! y = γ·(x − μ)/√(σ² + ε) + β = s·x + b with s = γ/√(σ² + ε) and b = β − μ·s, so that the filter becomes s·W and b a
+//! bias. Taken in float64, rounded once. Source: Ioffe and Szegedy, 2015 (arXiv 1502.03167), section 3.1.
+
+use crate::network::BATCH_NORM_EPS;
+
+/// A batch norm's four vectors, one value a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNorm<'a> {
+    /// γ, torchvision's `bn.weight`.
+    pub weight: &'a [f32],
+    /// β, torchvision's `bn.bias`.
+    pub bias: &'a [f32],
+    /// μ over the training set.
+    pub running_mean: &'a [f32],
+    /// σ² over the training set.
+    pub running_var: &'a [f32],
+}
+
+/// A batch norm as s·x + b.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoldedBatchNorm {
+    /// s, for the filters.
+    pub scale: Vec<f64>,
+    /// b, behind them.
+    pub bias: Vec<f32>,
+}
+
+impl BatchNorm<'_> {
+    /// Scale and shift of each channel.
+    pub fn fold(&self) -> FoldedBatchNorm {
+        let mut folded = FoldedBatchNorm { scale: Vec::new(), bias: Vec::new() };
+        for k in 0..self.weight.len() {
+            let scale = f64::from(self.weight[k]) / (f64::from(self.running_var[k]) + BATCH_NORM_EPS).sqrt();
+            folded.scale.push(scale);
+            folded.bias.push((f64::from(self.bias[k]) - f64::from(self.running_mean[k]) * scale) as f32);
+        }
+        folded
+    }
+}

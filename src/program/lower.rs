@@ -1,0 +1,245 @@
+//! From layers to steps.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::step::{Average, Conv2d, ConvPart, Epilogue, Pool2d, PoolKind, Step, StepOp};
+use super::{Buffer, Fusion, Layout, Options, Program, View};
+use crate::network::{LayerId, MapShape, Network, Op, Window};
+
+/// Steps and buffers of `network`; offsets in the arena are still 0.
+pub(super) fn lower(network: &Network, options: &Options) -> Program {
+    let mut lowering = Lowering {
+        network,
+        options,
+        buffers: Vec::new(),
+        steps: Vec::new(),
+        values: BTreeMap::new(),
+        concat_buffers: HashMap::new(),
+        outputs: Vec::new(),
+    };
+    for layer in 0..network.layers.len() {
+        match options.fusion {
+            Fusion::Full => lowering.lower_fused(layer),
+            Fusion::None => lowering.lower_alone(layer),
+        }
+    }
+    let (input, logits) = (lowering.value(0).view, lowering.value(network.layers.len() - 1).view);
+    lowering.steps.sort_by_key(|step| step.level);
+    Program {
+        network: network.clone(),
+        options: options.clone(),
+        buffers: lowering.buffers,
+        steps: lowering.steps,
+        arena_bytes: 0,
+        input,
+        logits,
+        outputs: lowering.outputs,
+    }
+}
+
+/// A layer's output: where it lies, and the first level at which it can be read.
+#[derive(Clone, Copy)]
+struct Value {
+    view: View,
+    ready: usize,
+}
+
+struct Lowering<'a> {
+    network: &'a Network,
+    options: &'a Options,
+    buffers: Vec<Buffer>,
+    steps: Vec<Step>,
+    /// What has been lowered so far; layers stand behind their inputs.
+    values: BTreeMap<LayerId, Value>,
+    /// Output buffers of the concats whose branches write into them.
+    concat_buffers: HashMap<LayerId, usize>,
+    outputs: Vec<(String, View)>,
+}
+
+impl Lowering<'_> {
+    fn lower_fused(&mut self, layer: LayerId) {
+        let network = self.network;
+        let this = &network.layers[layer];
+        match this.op {
+            _ if self.values.contains_key(&layer) => {} // emitted with a sibling
+            Op::BasicConv2d(window) if window.is_pointwise() => self.merge_siblings(this.inputs[0]),
+            Op::BasicConv2d(window) => {
+                let x = self.value(this.inputs[0]);
+                let output = self.destination(layer);
+                let part = ConvPart { layer: this.name.clone(), output, epilogue: Epilogue::BiasRelu };
+                self.conv(x, window, true, vec![part]);
+                self.define(layer, output, x.ready + 1);
+            }
+            Op::AvgPool(_) if self.moved_behind(layer).is_some() => {
+                // The convolution that reads this pool reads its input instead.
+                let value = self.value(this.inputs[0]);
+                self.values.insert(layer, value);
+            }
+            Op::Concat => {
+                let ready = this.inputs.iter().map(|&x| self.value(x).ready).max().unwrap_or(0);
+                let view = self.whole(self.concat_buffers[&layer]);
+                self.define(layer, view, ready);
+            }
+            _ => self.lower_alone(layer),
+        }
+    }
+
+    /// All 1×1 convolutions over the value of `x` as one step, those behind a pool included: a mean over pixels and a
+    /// 1×1 convolution commute, so the pool follows, over fewer channels, with the bias and ReLU.
+    fn merge_siblings(&mut self, x: LayerId) {
+        let network = self.network;
+        let source = match network.layers[x].op {
+            Op::AvgPool(_) if self.moved_behind(x).is_some() => network.layers[x].inputs[0],
+            _ => x,
+        };
+        let value = self.value(source);
+        let (mut parts, mut pools) = (Vec::new(), Vec::new());
+        for (id, layer) in network.layers.iter().enumerate() {
+            let Op::BasicConv2d(window) = layer.op else { continue };
+            let read = layer.inputs[0];
+            let behind_pool = self.moved_behind(read) == Some(id) && network.layers[read].inputs[0] == source;
+            if !window.is_pointwise() || !(read == source || behind_pool) {
+                continue;
+            }
+            let output = self.destination(id);
+            if let (Op::AvgPool(window), true) = (network.layers[read].op, behind_pool) {
+                let raw = self.buffer(&format!("{}.raw", layer.name), layer.output);
+                parts.push(ConvPart { layer: layer.name.clone(), output: raw, epilogue: Epilogue::None });
+                pools.push((id, window, raw, output));
+            } else {
+                parts.push(ConvPart { layer: layer.name.clone(), output, epilogue: Epilogue::BiasRelu });
+                self.define(id, output, value.ready + 1);
+            }
+        }
+        let pointwise = Window { kernel: (1, 1), stride: (1, 1), padding: (0, 0) };
+        self.conv(value, pointwise, true, parts);
+        for (id, window, input, output) in pools {
+            let bias_relu = Some(network.layers[id].name.clone());
+            let kind = PoolKind::Average(Average { padding: network.avg_pool_padding, bias_relu });
+            let name = network.layers[network.layers[id].inputs[0]].name.clone();
+            self.push(&name, value.ready + 1, StepOp::Pool2d(Pool2d { kind, window, input, output }));
+            self.define(id, output, value.ready + 2);
+        }
+    }
+
+    /// The 1×1 convolution behind which the average pool `layer` is moved.
+    fn moved_behind(&self, layer: LayerId) -> Option<LayerId> {
+        let layers = &self.network.layers;
+        if !matches!(layers[layer].op, Op::AvgPool(_)) {
+            return None;
+        }
+        let mut readers = (0..layers.len()).filter(|&id| layers[id].inputs.contains(&layer));
+        match (readers.next(), readers.next()) {
+            (Some(id), None) => matches!(layers[id].op, Op::BasicConv2d(w) if w.is_pointwise()).then_some(id),
+            _ => None,
+        }
+    }
+
+    /// One layer by itself; a `BasicConv2d` becomes three steps.
+    fn lower_alone(&mut self, layer: LayerId) {
+        let network = self.network;
+        let this = &network.layers[layer];
+        let name = this.name.as_str();
+        if this.op == Op::Input {
+            let view = self.buffer(name, this.output);
+            self.buffers[view.buffer].layout = Layout::Nchw;
+            self.buffers[view.buffer].bytes = self.bytes(this.output);
+            self.values.insert(layer, Value { view, ready: 0 });
+            return;
+        }
+        let x = self.value(this.inputs[0]);
+        let (input, level) = (x.view, x.ready);
+        if let Op::BasicConv2d(window) = this.op {
+            let conv = self.buffer(&format!("{name}.conv"), this.output);
+            self.conv(
+                x,
+                window,
+                false,
+                vec![ConvPart { layer: name.into(), output: conv, epilogue: Epilogue::None }],
+            );
+            let bn = self.buffer(&format!("{name}.bn"), this.output);
+            self.outputs.push((format!("{name}.conv"), conv));
+            self.outputs.push((format!("{name}.bn"), bn));
+            let batch_norm = StepOp::BatchNorm { layer: name.into(), input: conv, output: bn };
+            self.push(&format!("{name}.bn"), level + 1, batch_norm);
+            let output = self.buffer(name, this.output);
+            self.push(&format!("{name}.relu"), level + 2, StepOp::Relu { input: bn, output });
+            return self.define(layer, output, level + 3);
+        }
+        let output = self.destination(layer);
+        let average = || PoolKind::Average(Average { padding: network.avg_pool_padding, bias_relu: None });
+        let (level, op) = match this.op {
+            Op::MaxPool(window) => {
+                (level, StepOp::Pool2d(Pool2d { kind: PoolKind::Max, window, input, output }))
+            }
+            Op::AvgPool(window) => (level, StepOp::Pool2d(Pool2d { kind: average(), window, input, output })),
+            Op::Concat => {
+                let values: Vec<Value> = this.inputs.iter().map(|&x| self.value(x)).collect();
+                let level = values.iter().map(|v| v.ready).max().unwrap_or(0);
+                (level, StepOp::Concat { inputs: values.iter().map(|v| v.view).collect(), output })
+            }
+            Op::GlobalAvgPool => (level, StepOp::GlobalAvgPool { input, output }),
+            _ => (level, StepOp::Linear { layer: name.into(), input, output }),
+        };
+        self.push(name, level, op);
+        self.define(layer, output, level + 1);
+    }
+
+    fn value(&self, layer: LayerId) -> Value {
+        self.values[&layer]
+    }
+
+    fn define(&mut self, layer: LayerId, view: View, ready: usize) {
+        self.values.insert(layer, Value { view, ready });
+        self.outputs.push((self.network.layers[layer].name.clone(), view));
+    }
+
+    fn push(&mut self, name: &str, level: usize, op: StepOp) {
+        self.steps.push(Step { name: name.to_string(), level, op });
+    }
+
+    fn conv(&mut self, x: Value, window: Window, folded: bool, parts: Vec<ConvPart>) {
+        let suffix = if folded { "" } else { ".conv" };
+        let name = parts.iter().map(|p| format!("{}{suffix}", p.layer)).collect::<Vec<_>>().join("+");
+        self.push(&name, x.ready, StepOp::Conv2d(Conv2d { window, input: x.view, folded, parts }));
+    }
+
+    /// Where `layer` writes: its channel range of the concat that reads it, or a buffer of its own.
+    fn destination(&mut self, layer: LayerId) -> View {
+        let network = self.network;
+        let shape = network.layers[layer].output;
+        let concat = (layer + 1..network.layers.len())
+            .find(|&id| network.layers[id].op == Op::Concat && network.layers[id].inputs.contains(&layer));
+        let Some(concat) = concat.filter(|_| self.options.fusion == Fusion::Full) else {
+            return self.buffer(&network.layers[layer].name, shape);
+        };
+        let buffer = match self.concat_buffers.get(&concat) {
+            Some(&buffer) => buffer,
+            None => {
+                let whole = self.buffer(&network.layers[concat].name, network.layers[concat].output);
+                self.concat_buffers.insert(concat, whole.buffer);
+                whole.buffer
+            }
+        };
+        let before = network.layers[concat].inputs.iter().take_while(|&&id| id != layer);
+        let channel = before.map(|&id| network.layers[id].output.c).sum();
+        View { buffer, channel, channels: shape.c }
+    }
+
+    fn whole(&self, buffer: usize) -> View {
+        View { buffer, channel: 0, channels: self.buffers[buffer].shape.c }
+    }
+
+    fn buffer(&mut self, name: &str, shape: MapShape) -> View {
+        // Logits are K numbers an image, in any layout the same.
+        let plain = shape.h * shape.w == 1 && shape.c % 16 != 0;
+        let layout = if plain { Layout::Nchw } else { self.options.target.layout };
+        let (name, bytes) = (name.to_string(), self.bytes(shape));
+        self.buffers.push(Buffer { name, shape, layout, offset_bytes: 0, bytes, live: (0, 0) });
+        self.whole(self.buffers.len() - 1)
+    }
+
+    fn bytes(&self, shape: MapShape) -> usize {
+        shape.elements() * self.options.batch * size_of::<f32>()
+    }
+}

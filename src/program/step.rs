@@ -1,0 +1,217 @@
+//! The steps a program consists of.
+
+use super::{Program, View};
+use crate::network::{AvgPoolPadding, Window};
+
+/// One launch-sized piece of work.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The layers it computes, joined by `+` where siblings are merged.
+    pub name: String,
+    /// When it runs: after all steps of lower levels, beside those of its own.
+    pub level: usize,
+    /// What it does.
+    pub op: StepOp,
+}
+
+/// What a step does. Every output is overwritten.
+#[derive(Clone, Debug)]
+pub enum StepOp {
+    /// Convolution, possibly of several siblings over one input.
+    Conv2d(Conv2d),
+    /// γ·(x − mean)/√(var + ε) + β by `layer`'s running statistics.
+    BatchNorm {
+        /// The layer that owns the statistics.
+        layer: String,
+        /// What is read.
+        input: View,
+        /// What is written.
+        output: View,
+    },
+    /// max(x, 0).
+    Relu {
+        /// What is read.
+        input: View,
+        /// What is written.
+        output: View,
+    },
+    /// Maximum or mean over a window.
+    Pool2d(Pool2d),
+    /// Copies of `inputs` one behind the other along the channels.
+    Concat {
+        /// What is read, in channel order.
+        inputs: Vec<View>,
+        /// What is written.
+        output: View,
+    },
+    /// Mean of each channel's map.
+    GlobalAvgPool {
+        /// What is read.
+        input: View,
+        /// What is written.
+        output: View,
+    },
+    /// y = W·x + b with `layer`'s weight and bias.
+    Linear {
+        /// The layer that owns weight and bias.
+        layer: String,
+        /// What is read.
+        input: View,
+        /// What is written.
+        output: View,
+    },
+}
+
+/// A convolution over one input whose output channels may go to several places.
+#[derive(Clone, Debug)]
+pub struct Conv2d {
+    /// Filter size, stride, padding.
+    pub window: Window,
+    /// What is read.
+    pub input: View,
+    /// Whether batch norm is folded into the filters.
+    pub folded: bool,
+    /// Whose filters, and where their outputs go, in order of output channel.
+    pub parts: Vec<ConvPart>,
+}
+
+/// One layer's share of a convolution.
+#[derive(Clone, Debug)]
+pub struct ConvPart {
+    /// The layer that owns the filters.
+    pub layer: String,
+    /// Where its channels go.
+    pub output: View,
+    /// What follows the sum of products.
+    pub epilogue: Epilogue,
+}
+
+/// What a step does to a value before it writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epilogue {
+    /// Nothing.
+    None,
+    /// Adds the folded batch norm's bias, then ReLU.
+    BiasRelu,
+}
+
+/// A pool over a window.
+#[derive(Clone, Debug)]
+pub struct Pool2d {
+    /// Maximum or mean.
+    pub kind: PoolKind,
+    /// Window size, stride, padding.
+    pub window: Window,
+    /// What is read.
+    pub input: View,
+    /// What is written.
+    pub output: View,
+}
+
+/// What a pool takes of its window.
+#[derive(Clone, Debug)]
+pub enum PoolKind {
+    /// The largest value; padding never wins.
+    Max,
+    /// The mean.
+    Average(Average),
+}
+
+/// How a mean is taken.
+#[derive(Clone, Debug)]
+pub struct Average {
+    /// What it is divided by at the border.
+    pub padding: AvgPoolPadding,
+    /// The layer whose folded bias and ReLU follow, when the pool was moved behind that layer's 1×1 convolution.
+    pub bias_relu: Option<String>,
+}
+
+impl Step {
+    /// The views it reads.
+    pub fn inputs(&self) -> Vec<View> {
+        match &self.op {
+            StepOp::Conv2d(conv) => vec![conv.input],
+            StepOp::Pool2d(pool) => vec![pool.input],
+            StepOp::Concat { inputs, .. } => inputs.clone(),
+            StepOp::BatchNorm { input, .. }
+            | StepOp::Relu { input, .. }
+            | StepOp::GlobalAvgPool { input, .. }
+            | StepOp::Linear { input, .. } => vec![*input],
+        }
+    }
+
+    /// The views it overwrites.
+    pub fn outputs(&self) -> Vec<View> {
+        match &self.op {
+            StepOp::Conv2d(conv) => conv.parts.iter().map(|part| part.output).collect(),
+            StepOp::Pool2d(pool) => vec![pool.output],
+            StepOp::BatchNorm { output, .. }
+            | StepOp::Relu { output, .. }
+            | StepOp::Concat { output, .. }
+            | StepOp::GlobalAvgPool { output, .. }
+            | StepOp::Linear { output, .. } => vec![*output],
+        }
+    }
+
+    /// What kind of step it is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match &self.op {
+            StepOp::Conv2d(_) => "conv2d",
+            StepOp::BatchNorm { .. } => "batch_norm",
+            StepOp::Relu { .. } => "relu",
+            StepOp::Pool2d(Pool2d { kind: PoolKind::Max, .. }) => "max_pool2d",
+            StepOp::Pool2d(Pool2d { kind: PoolKind::Average(_), .. }) => "avg_pool2d",
+            StepOp::Concat { .. } => "concat",
+            StepOp::GlobalAvgPool { .. } => "global_avg_pool",
+            StepOp::Linear { .. } => "linear",
+        }
+    }
+
+    /// Floating-point operations on the whole batch; a multiply-add counts two, a comparison one.
+    pub fn flops(&self, program: &Program) -> u64 {
+        let batch = program.options.batch as u64;
+        let input = |view: View| program.shape(view);
+        let written: u64 = self.outputs().iter().map(|&v| program.shape(v).elements() as u64).sum();
+        let each = match &self.op {
+            StepOp::Conv2d(conv) => {
+                let (r, s) = conv.window.kernel;
+                2 * (r * s * conv.input.channels) as u64
+            }
+            StepOp::Pool2d(pool) => (pool.window.kernel.0 * pool.window.kernel.1) as u64,
+            StepOp::BatchNorm { .. } => 2,
+            StepOp::Relu { .. } => 1,
+            StepOp::Concat { .. } => 0,
+            StepOp::GlobalAvgPool { input: view, .. } => (input(*view).h * input(*view).w) as u64,
+            StepOp::Linear { input: view, .. } => 2 * input(*view).elements() as u64,
+        };
+        batch * written * each
+    }
+
+    /// Bytes of its parameters.
+    pub fn parameter_bytes(&self, program: &Program) -> u64 {
+        let values = match &self.op {
+            StepOp::Conv2d(conv) => {
+                let (r, s) = conv.window.kernel;
+                let k: usize = conv.parts.iter().map(|part| part.output.channels).sum();
+                let bias = conv.parts.iter().filter(|part| part.epilogue == Epilogue::BiasRelu);
+                k * conv.input.channels * r * s + bias.map(|part| part.output.channels).sum::<usize>()
+            }
+            StepOp::Pool2d(Pool2d {
+                kind: PoolKind::Average(Average { bias_relu: Some(_), .. }),
+                output,
+                ..
+            }) => output.channels,
+            StepOp::BatchNorm { output, .. } => 4 * output.channels,
+            StepOp::Linear { input, output, .. } => (program.shape(*input).elements() + 1) * output.channels,
+            _ => 0,
+        };
+        4 * values as u64
+    }
+
+    /// Bytes it must move at least: inputs and parameters read once, outputs written once.
+    pub fn bytes(&self, program: &Program) -> u64 {
+        let map = |view: &View| 4 * program.shape(*view).elements() as u64 * program.options.batch as u64;
+        let maps: u64 = self.inputs().iter().chain(&self.outputs()).map(map).sum();
+        maps + self.parameter_bytes(program)
+    }
+}

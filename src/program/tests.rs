@@ -1,0 +1,164 @@
+//! Structure of the programs: order, disjointness, what fusion leaves.
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::network::AvgPoolPadding;
+
+fn program(size: (usize, usize), fusion: Fusion, keep: Keep) -> Program {
+    let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
+    let options = Options { batch: 2, fusion, keep, target: Target::cpu() };
+    Program::lower(&network, &options).unwrap()
+}
+
+fn every_program() -> Vec<Program> {
+    let mut all = Vec::new();
+    for size in [(75, 75), (107, 139), (299, 299)] {
+        for fusion in [Fusion::None, Fusion::Full] {
+            all.extend([Keep::Output, Keep::Layers].map(|keep| program(size, fusion, keep)));
+        }
+    }
+    all
+}
+
+/// Bytes a view touches, as (begin, end) within the arena, one range an image.
+fn ranges(program: &Program, view: View) -> Vec<(usize, usize)> {
+    let buffer = &program.buffers[view.buffer];
+    let map = 4 * buffer.shape.h * buffer.shape.w;
+    let image = map * buffer.shape.c;
+    let range = |n: usize| {
+        let begin = buffer.offset_bytes + n * image + map * view.channel;
+        (begin, begin + map * view.channels)
+    };
+    (0..program.options.batch).map(range).collect()
+}
+
+fn overlap(a: &[(usize, usize)], b: &[(usize, usize)]) -> bool {
+    a.iter().any(|x| b.iter().any(|y| x.0 < y.1 && y.0 < x.1))
+}
+
+#[test]
+fn live_buffers_never_overlap() {
+    for program in every_program() {
+        for (i, a) in program.buffers.iter().enumerate() {
+            assert!(a.live.0 <= a.live.1, "{} is never used", a.name);
+            assert!(a.offset_bytes % 64 == 0 && a.offset_bytes + a.bytes <= program.arena_bytes);
+            for b in &program.buffers[..i] {
+                let together = a.live.0 <= b.live.1 && b.live.0 <= a.live.1;
+                let apart =
+                    a.offset_bytes + a.bytes <= b.offset_bytes || b.offset_bytes + b.bytes <= a.offset_bytes;
+                assert!(!together || apart, "{} and {} overlap", a.name, b.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_read_finds_what_an_earlier_level_wrote() {
+    for program in every_program() {
+        // Which layer's values each byte of the arena holds, as ranges written last.
+        let mut written: Vec<(usize, usize, View)> =
+            ranges(&program, program.input).into_iter().map(|(b, e)| (b, e, program.input)).collect();
+        for level in 0..program.levels() {
+            let steps: Vec<&Step> = program.steps.iter().filter(|s| s.level == level).collect();
+            for step in &steps {
+                for view in step.inputs() {
+                    for (begin, end) in ranges(&program, view) {
+                        let holds = |w: &&(usize, usize, View)| w.0 < end && begin < w.1;
+                        let found: usize =
+                            written.iter().filter(holds).map(|w| w.1.min(end) - w.0.max(begin)).sum();
+                        let same = written.iter().filter(holds).all(|w| w.2.buffer == view.buffer);
+                        assert!(found == end - begin && same, "{} reads what nobody wrote", step.name);
+                    }
+                }
+            }
+            for step in &steps {
+                for view in step.outputs() {
+                    for (begin, end) in ranges(&program, view) {
+                        written = written.iter().flat_map(|&w| cut(w, begin, end)).collect();
+                        written.push((begin, end, view));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is left of `range` outside `begin..end`.
+fn cut(range: (usize, usize, View), begin: usize, end: usize) -> Vec<(usize, usize, View)> {
+    let (b, e, view) = range;
+    [(b, e.min(begin), view), (b.max(end), e, view)].into_iter().filter(|r| r.0 < r.1).collect()
+}
+
+#[test]
+fn steps_of_one_level_are_independent() {
+    for program in every_program() {
+        for (i, a) in program.steps.iter().enumerate() {
+            for b in program.steps[..i].iter().filter(|b| b.level == a.level) {
+                let spans = |views: Vec<View>| -> Vec<_> {
+                    views.iter().flat_map(|&v| ranges(&program, v)).collect()
+                };
+                let (a_out, b_out) = (spans(a.outputs()), spans(b.outputs()));
+                let clash = overlap(&a_out, &b_out)
+                    || overlap(&a_out, &spans(b.inputs()))
+                    || overlap(&b_out, &spans(a.inputs()));
+                assert!(!clash, "{} and {} clash in level {}", a.name, b.name, a.level);
+            }
+        }
+    }
+}
+
+#[test]
+fn fusion_leaves_only_convolutions_and_pools() {
+    let fused = program((299, 299), Fusion::Full, Keep::Output);
+    let count = |kind: &str| fused.steps.iter().filter(|s| s.kind() == kind).count();
+    assert_eq!(["concat", "batch_norm", "relu"].map(count), [0, 0, 0]);
+    // 9 blocks pool by the mean, 2 blocks and the stem's 2 places by the maximum.
+    assert_eq!(
+        (count("avg_pool2d"), count("max_pool2d"), count("global_avg_pool"), count("linear")),
+        (9, 4, 1, 1)
+    );
+    let parts: HashSet<String> = fused
+        .steps
+        .iter()
+        .flat_map(|s| match &s.op {
+            StepOp::Conv2d(conv) => conv.parts.iter().map(|p| p.layer.clone()).collect(),
+            _ => Vec::new(),
+        })
+        .collect();
+    assert_eq!(parts.len(), 94, "each convolution is computed once");
+    // Merged: 3 siblings disappear in each of 9 blocks with a moved pool, 1 in Mixed_7a.
+    assert_eq!(count("conv2d"), 94 - 3 * 9 - 1);
+}
+
+#[test]
+fn fusion_changes_neither_the_work_nor_the_shapes() {
+    let (alone, fused) =
+        (program((107, 139), Fusion::None, Keep::Layers), program((107, 139), Fusion::Full, Keep::Layers));
+    let conv_flops =
+        |p: &Program| -> u64 { p.steps.iter().filter(|s| s.kind() == "conv2d").map(|s| s.flops(p)).sum() };
+    assert_eq!(conv_flops(&alone), conv_flops(&fused));
+    assert!(alone.flops() > fused.flops(), "pools moved over fewer channels, batch norm gone");
+    for (name, view) in &fused.outputs {
+        let (_, other) = alone.outputs.iter().find(|(n, _)| n == name).unwrap();
+        assert_eq!(fused.shape(*view), alone.shape(*other), "{name}");
+    }
+}
+
+#[test]
+fn sharing_saves_memory() {
+    let shared = program((299, 299), Fusion::Full, Keep::Output);
+    let kept = program((299, 299), Fusion::Full, Keep::Layers);
+    // Two neighbouring maps of the stem, 64×147×147 and 32×147×147, are the most that is live at once.
+    assert_eq!(shared.arena_bytes, 2 * 4 * 96 * 147 * 147);
+    assert!(kept.arena_bytes > 3 * shared.arena_bytes);
+}
+
+#[test]
+fn a_batch_that_overflows_is_refused() {
+    let network = Network::inception_v3((299, 299), 1, AvgPoolPadding::Include).unwrap();
+    for batch in [0, 2000, usize::MAX] {
+        let error = Program::lower(&network, &Options::new(batch, Target::cpu())).unwrap_err().to_string();
+        assert!(error.contains("a batch of") && error.contains("from 1 to 1552"), "{error}");
+    }
+}
