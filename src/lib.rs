@@ -1,9 +1,23 @@
 //! nodal: Inception-v3 for small medical image crops.
 
 pub mod error;
-pub mod network;
-pub mod program;
+mod files;
 pub mod tensor;
 
+pub mod network;
+
+pub mod weights;
+
+pub mod program;
+
+pub mod device;
+
+pub mod data;
+pub mod model;
+
+pub use data::Image;
+pub use device::Device;
 pub use error::{Error, Result};
+pub use model::{Model, ModelOptions, Prediction};
 pub use tensor::Tensor;
+pub use weights::Weights;

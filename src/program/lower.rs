@@ -232,7 +232,7 @@ impl Lowering<'_> {
 
     fn buffer(&mut self, name: &str, shape: MapShape) -> View {
         // Logits are K numbers an image, in any layout the same.
-        let plain = shape.h * shape.w == 1 && shape.c % 16 != 0;
+        let plain = shape.h * shape.w == 1 && !shape.c.is_multiple_of(16);
         let layout = if plain { Layout::Nchw } else { self.options.target.layout };
         let (name, bytes) = (name.to_string(), self.bytes(shape));
         self.buffers.push(Buffer { name, shape, layout, offset_bytes: 0, bytes, live: (0, 0) });

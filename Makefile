@@ -1,0 +1,53 @@
+# nodal: everything a newcomer types. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check bench reference peers fuzz clean
+
+NODAL := target/release/nodal
+DEMO := target/demo
+CROPS := examples/crops/val
+VENV ?= target/venv
+THREADS ?= 2
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+cargo:
+	@command -v cargo >/dev/null || { echo "nodal is built with Rust 1.89 or newer, and no cargo is on the PATH: install it from https://rustup.rs" >&2; exit 1; }
+
+build: cargo ## build the binary, target/release/nodal
+	cargo build --release
+
+demo: build ## make weights, classify crops, replay a libtorch reference, show the latency per node
+	mkdir -p $(DEMO)
+	$(NODAL) init --seed 1 -o $(DEMO)/weights.safetensors
+	$(NODAL) predict --weights $(DEMO)/weights.safetensors $(CROPS)
+	$(NODAL) verify --reference tests/reference/eval-299x299.safetensors
+	$(NODAL) bench --weights $(DEMO)/weights.safetensors --image $(CROPS)/grass/grass-000.jpg
+
+test: cargo ## run all tests
+	cargo test
+
+check: cargo ## format, lints, documentation, and each feature by itself
+	cargo fmt --all --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+	for feature in cpu cuda sim cli; do cargo check --quiet --no-default-features --features $$feature || exit 1; done
+
+bench: cargo ## criterion benches of every kernel
+	cargo bench
+
+reference: $(VENV)/reference ## write the libtorch reference files anew (installs PyTorch under target/)
+	$(VENV)/bin/python tests/reference/generate.py
+
+peers: build $(VENV)/peers ## time PyTorch, ONNX Runtime and nodal alternately in one run
+	$(VENV)/bin/python benches/peers/peers.py --nodal $(NODAL) --threads $(THREADS)
+
+$(VENV)/reference: tests/reference/requirements.txt
+$(VENV)/peers: benches/peers/requirements.txt
+$(VENV)/reference $(VENV)/peers:
+	test -x $(VENV)/bin/python || python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet -r $<
+	touch $@
+
+clean: cargo ## remove all that was built
+	cargo clean

@@ -1,0 +1,161 @@
+//! What is done to pixel values x from 0 to 255.
+//!
+//! `tf`: x / 127.5 − 1, what torchvision's Inception-v3 weights expect (its `transform_input` undoes the ImageNet
+//! normalisation). `imagenet`: (x / 255 − mean) / std by channel, torchvision's constants. `mean:FILE`: (x − mean) / 127.5
+//! with an image of means. `none`: x.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::weights::Weights;
+
+/// torchvision's `transforms.Normalize` for ImageNet, by channel R, G, B.
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// What is done to pixel values.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Normalize {
+    /// x / 127.5 − 1.
+    Tf,
+    /// (x / 255 − mean) / std.
+    Imagenet,
+    /// (x − mean) / 127.5.
+    Mean(MeanImage),
+    /// x.
+    None,
+}
+
+/// The mean of fitted training images, [3, H, W] or [1, H, W], from 0 to 255.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeanImage {
+    shape: [usize; 3],
+    values: Arc<[f32]>,
+}
+
+impl MeanImage {
+    /// The tensor called `name` of `file`.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] when it is missing, or no finite image of 1 or 3 channels.
+    pub fn read(file: &Weights, name: &str) -> Result<Self> {
+        let values = file.f32(name)?;
+        let shape = file.shape(name).unwrap_or_default();
+        let &[channels @ (1 | 3), h, w] = shape else {
+            let problem = format!("expected shape [3, H, W] or [1, H, W], got {shape:?}");
+            return Err(Error::tensor(file.path(), name, problem));
+        };
+        if let Some(bad) = values.iter().find(|x| !x.is_finite()) {
+            return Err(Error::tensor(
+                file.path(),
+                name,
+                format!("holds {bad}; a mean image must be finite"),
+            ));
+        }
+        Ok(MeanImage { shape: [channels, h, w], values: values.into() })
+    }
+}
+
+impl Normalize {
+    /// The normalisation called `text`: `tf`, `imagenet`, `none`, or `mean:FILE` with a safetensors file that has a
+    /// tensor `mean`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for another name; those of [`Weights::open`] and [`MeanImage::read`] for the file.
+    pub fn parse(text: &str) -> Result<Self> {
+        match (text, text.strip_prefix("mean:")) {
+            ("tf", _) => Ok(Normalize::Tf),
+            ("imagenet", _) => Ok(Normalize::Imagenet),
+            ("none", _) => Ok(Normalize::None),
+            (_, Some(file)) => {
+                Ok(Normalize::Mean(MeanImage::read(&Weights::open(Path::new(file))?, "mean")?))
+            }
+            _ => Err(Error::Argument(format!(
+                "normalize is `tf`, `imagenet`, `mean:FILE` or `none`, not `{text}`"
+            ))),
+        }
+    }
+
+    /// The name without a file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Normalize::Tf => "tf",
+            Normalize::Imagenet => "imagenet",
+            Normalize::Mean(_) => "mean",
+            Normalize::None => "none",
+        }
+    }
+
+    /// Normalises `channels` maps of `size` into `out`, [3, H, W].
+    pub(super) fn apply(
+        &self,
+        maps: &[f32],
+        channels: usize,
+        size: (usize, usize),
+        out: &mut [f32],
+    ) -> Result<()> {
+        let map = size.0 * size.1;
+        if let Normalize::Mean(mean) = self
+            && mean.shape[1..] != [size.0, size.1]
+        {
+            return Err(Error::Shape {
+                what: "mean image".into(),
+                expected: format!("{}×{}", size.0, size.1),
+                got: format!("{}×{}", mean.shape[1], mean.shape[2]),
+            });
+        }
+        for (c, out) in out.chunks_exact_mut(map).enumerate() {
+            let x = &maps[(c % channels) * map..][..map];
+            let values = out.iter_mut().zip(x);
+            match self {
+                Normalize::None => values.for_each(|(y, x)| *y = *x),
+                Normalize::Tf => values.for_each(|(y, x)| *y = *x / 127.5 - 1.0),
+                Normalize::Imagenet => {
+                    let (mean, std) = (IMAGENET_MEAN[c], IMAGENET_STD[c]);
+                    values.for_each(|(y, x)| *y = (*x / 255.0 - mean) / std);
+                }
+                Normalize::Mean(mean) => {
+                    let mean = &mean.values[(c % mean.shape[0]) * map..][..map];
+                    values.zip(mean).for_each(|((y, x), mean)| *y = (*x - *mean) / 127.5);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Fit, Image, Preprocess};
+
+    fn apply(normalize: Normalize, channels: usize, pixels: &[u8]) -> Vec<f32> {
+        let image = Image::from_pixels(1, 2, channels, pixels).unwrap();
+        let mut out = vec![f32::NAN; 6];
+        Preprocess { size: (1, 2), fit: Fit::Pad, normalize }.apply(&image, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn each_formula_by_hand() {
+        assert_eq!(apply(Normalize::Tf, 1, &[0, 255]), [-1.0, 1.0, -1.0, 1.0, -1.0, 1.0]);
+        assert_eq!(apply(Normalize::None, 3, &[1, 2, 3, 4, 5, 6]), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        let expected = [(0.2f32 - 0.485) / 0.229, (1.0 - 0.456) / 0.224, (0.0 - 0.406) / 0.225];
+        let got = apply(Normalize::Imagenet, 3, &[51, 255, 0, 51, 255, 0]);
+        for c in 0..3 {
+            assert!((got[2 * c] - expected[c]).abs() <= 1e-6, "{got:?}");
+        }
+    }
+
+    #[test]
+    fn the_mean_image_is_subtracted_pixel_by_pixel() {
+        let mean = MeanImage { shape: [1, 1, 2], values: vec![127.5, 0.0].into() };
+        assert_eq!(apply(Normalize::Mean(mean), 1, &[255, 51]), [1.0, 0.4, 1.0, 0.4, 1.0, 0.4]);
+        let mean = MeanImage { shape: [3, 2, 2], values: vec![0.0; 12].into() };
+        let image = Image::from_pixels(1, 2, 1, &[1, 2]).unwrap();
+        let preprocess = Preprocess { size: (1, 2), fit: Fit::Pad, normalize: Normalize::Mean(mean) };
+        let error = preprocess.apply(&image, &mut [0.0; 6]).unwrap_err().to_string();
+        assert_eq!(error, "mean image: expected 1×2, got 2×2");
+    }
+}

@@ -1,0 +1,88 @@
+//! Filters as the convolution reads them: `[group][C/16][R·S][16 c][blocks][16 k]`, batch norm's scale multiplied in.
+//!
+//! A group is a run of 16-channel output blocks that one register tile computes together.
+
+use super::simd::{Isa, Simd};
+
+/// Sixteen float32 of one cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Line(pub [f32; 16]);
+
+/// A run of output blocks computed together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Group {
+    /// First 16-channel block.
+    pub first: usize,
+    /// Number of blocks.
+    pub blocks: usize,
+}
+
+/// Cuts `blocks` output blocks into as few groups of nearly equal size as the instruction set's registers allow.
+pub(super) fn groups(isa: Isa, blocks: usize) -> Vec<Group> {
+    let most = tile_pixels(isa).len();
+    let count = blocks.div_ceil(most);
+    (0..count)
+        .map(|g| {
+            let first = blocks * g / count;
+            Group { first, blocks: blocks * (g + 1) / count - first }
+        })
+        .collect()
+}
+
+/// Pixels of a tile by number of blocks beside, 1 and up.
+pub(super) fn tile_pixels(isa: Isa) -> &'static [usize] {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => super::simd::Avx512::TILE_PIXELS,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => super::simd::Avx2::TILE_PIXELS,
+        _ => super::simd::Portable::TILE_PIXELS,
+    }
+}
+
+/// The filters of one convolution, of one layer or of merged siblings.
+pub(super) struct PackedFilter {
+    /// What is computed together.
+    pub groups: Vec<Group>,
+    lines: Vec<Line>,
+    /// Lines of one output block: C·R·S.
+    block_lines: usize,
+}
+
+/// One output channel before packing: C·R·S values and the factor they are multiplied with.
+pub(super) struct FilterRow<'a> {
+    /// Values, S fastest.
+    pub values: &'a [f32],
+    /// Batch norm's scale, or 1.
+    pub scale: f64,
+}
+
+impl PackedFilter {
+    /// Packs `rows`, one an output channel, a multiple of 16, over `c` input channels in blocks of `c_block` and `taps`
+    /// = R·S.
+    pub fn pack(isa: Isa, rows: &[FilterRow<'_>], c: usize, c_block: usize, taps: usize) -> Self {
+        let groups = groups(isa, rows.len() / 16);
+        let block_lines = c * taps;
+        let mut lines = vec![Line([0.0; 16]); rows.len() / 16 * block_lines];
+        for group in &groups {
+            let out = &mut lines[group.first * block_lines..(group.first + group.blocks) * block_lines];
+            for (k, row) in rows[group.first * 16..(group.first + group.blocks) * 16].iter().enumerate() {
+                let (block, lane) = (k / 16, k % 16);
+                for (i, &value) in row.values.iter().enumerate() {
+                    let (channel, tap) = (i / taps, i % taps);
+                    let (cb, ci) = (channel / c_block, channel % c_block);
+                    let line = ((cb * taps + tap) * c_block + ci) * group.blocks + block;
+                    out[line].0[lane] = (f64::from(value) * row.scale) as f32;
+                }
+            }
+        }
+        PackedFilter { groups, lines, block_lines }
+    }
+
+    /// The lines of `group`.
+    pub fn group(&self, group: usize) -> &[Line] {
+        let Group { first, blocks } = self.groups[group];
+        &self.lines[first * self.block_lines..(first + blocks) * self.block_lines]
+    }
+}

@@ -1,0 +1,117 @@
+//! A program bound to weights on a device, ready to run again and again.
+
+use std::time::Duration;
+
+use super::{Device, Executor};
+use crate::error::{Error, Result};
+use crate::network::MapShape;
+use crate::program::{Keep, Program, View};
+use crate::tensor::Tensor;
+use crate::weights::Weights;
+
+/// Runs one [`Program`]. All memory is taken when it is made; a run takes none.
+pub struct Engine {
+    program: Program,
+    executor: Box<dyn Executor>,
+}
+
+impl Engine {
+    /// Takes memory on `device` and puts `weights` there, packed for it. The weights are not needed afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] for weights that do not fit the program's network, [`Error::Memory`] or [`Error::Device`]
+    /// when the device cannot take them.
+    pub fn new(program: Program, weights: &Weights, device: &Device) -> Result<Self> {
+        weights.check(&program.network.parameters())?;
+        let executor: Box<dyn Executor> = match device {
+            #[cfg(feature = "cpu")]
+            Device::Cpu { threads, isa } => {
+                Box::new(super::cpu::Cpu::new(&program, weights, *threads, isa.as_deref())?)
+            }
+            #[cfg(not(feature = "cpu"))]
+            Device::Cpu { .. } => {
+                let problem =
+                    "this build of nodal has no cpu device: build it with --features cpu".to_string();
+                return Err(Error::Device { device: device.to_string(), problem });
+            }
+        };
+        Ok(Engine { program, executor })
+    }
+
+    /// What it runs.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Where the images go: N·3·H·W values, normalised. To be filled before each run, which may overwrite them.
+    pub fn input(&mut self) -> &mut [f32] {
+        self.executor.input()
+    }
+
+    /// Runs the first `images` images of [`Engine::input`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for more images than the program's batch, or none; [`Error::Device`] when the device fails.
+    pub fn run(&mut self, images: usize) -> Result<()> {
+        self.check(images)?;
+        self.executor.run(images)
+    }
+
+    /// As [`Engine::run`], one step after the other; `times` receives one duration a step, in the program's order.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn run_timed(&mut self, images: usize, times: &mut Vec<Duration>) -> Result<()> {
+        self.check(images)?;
+        self.executor.run_timed(images, times)
+    }
+
+    /// Copies the last layer's output for the first `images` images to `out`, N·K values.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when `out` has another length.
+    pub fn logits(&self, images: usize, out: &mut [f32]) -> Result<()> {
+        self.read(self.program.logits, images, out)
+    }
+
+    /// The output of the layer called `name` for the first `images` images, N·C·H·W.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when the program does not keep it.
+    pub fn output(&self, name: &str, images: usize) -> Result<Tensor> {
+        let kept = self.program.options.keep == Keep::Layers;
+        let found = self.program.outputs.iter().find(|(layer, _)| layer == name).filter(|_| kept);
+        let Some(&(_, view)) = found else {
+            return Err(Error::Argument(format!("the program keeps no output called `{name}`")));
+        };
+        let MapShape { c, h, w } = self.program.shape(view);
+        let mut tensor = Tensor::zeros(&[images, c, h, w]);
+        self.read(view, images, tensor.data_mut())?;
+        Ok(tensor)
+    }
+
+    fn read(&self, view: View, images: usize, out: &mut [f32]) -> Result<()> {
+        self.check(images)?;
+        let expected = images * self.program.shape(view).elements();
+        if out.len() != expected {
+            return Err(Error::Shape {
+                what: format!("room for the output of {images} images"),
+                expected: format!("{expected} values"),
+                got: out.len().to_string(),
+            });
+        }
+        self.executor.read(view, images, out)
+    }
+
+    fn check(&self, images: usize) -> Result<()> {
+        let batch = self.program.options.batch;
+        if images == 0 || images > batch {
+            return Err(Error::Shape {
+                what: "number of images".into(),
+                expected: format!("1 to {batch}"),
+                got: images.to_string(),
+            });
+        }
+        Ok(())
+    }
+}

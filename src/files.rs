@@ -1,0 +1,40 @@
+//! Files that appear whole or not at all.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufWriter};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Writes a file through `fill`: under a temporary name beside `path`, flushed to disk, then renamed. Whatever fails,
+/// what stood at `path` before stands there still.
+///
+/// # Errors
+/// [`Error::Io`] with the first thing that failed.
+pub(crate) fn write_whole<F>(path: &Path, fill: F) -> Result<()>
+where
+    F: FnOnce(&mut Writer) -> io::Result<()>,
+{
+    let Some(name) = path.file_name().filter(|_| !path.is_dir()) else {
+        return Err(Error::Argument(format!("{}: is a folder; name a file to write", path.display())));
+    };
+    let mut temporary = OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{}.part", std::process::id()));
+    let temporary = path.with_file_name(temporary);
+    let written = File::create(&temporary).and_then(|file| {
+        let mut writer = BufWriter::with_capacity(1 << 20, file);
+        fill(&mut writer)?;
+        writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&temporary, path)
+    });
+    written.map_err(|e| {
+        // The first error is the one worth telling.
+        let _ = fs::remove_file(&temporary);
+        Error::io(path, "write", e)
+    })
+}
+
+/// What [`write_whole`] writes through.
+pub(crate) type Writer = BufWriter<File>;

@@ -1,0 +1,235 @@
+//! The library's face: weights in, a probability per image out.
+//!
+//! A [`Model`] owns all memory that classifying needs, and the threads of its device; it prints nothing and keeps
+//! nothing global. One model serves one thread; make several for several.
+
+use crate::data::{Image, Preprocess, class_names};
+use crate::device::{Device, Engine};
+use crate::error::{Error, Result};
+use crate::network::{AvgPoolPadding, Network};
+use crate::program::{Options, Program};
+use crate::tensor::Tensor;
+use crate::weights::Weights;
+
+/// How a [`Model`] is made. What is `None` comes from the weights' metadata, and failing that from the default named.
+#[derive(Clone, Debug)]
+pub struct ModelOptions {
+    /// Images a run takes at most; more are run in turns. Default 1.
+    pub batch: usize,
+    /// How an image becomes an input. Default: padded to 299×299, x / 127.5 − 1.
+    pub preprocess: Option<Preprocess>,
+    /// How average pools treat their padding. Default: include, as torchvision.
+    pub avg_pool_padding: Option<AvgPoolPadding>,
+}
+
+impl Default for ModelOptions {
+    fn default() -> Self {
+        ModelOptions { batch: 1, preprocess: None, avg_pool_padding: None }
+    }
+}
+
+/// What the network says of one image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// Index of the most probable class in [`Model::classes`].
+    pub class: usize,
+    /// A probability for each of [`Model::classes`]; they sum to 1.
+    pub probabilities: Vec<f32>,
+}
+
+/// A network with its weights on a device, ready to classify.
+pub struct Model {
+    engine: Engine,
+    preprocess: Preprocess,
+    classes: Vec<String>,
+    logits: Vec<f32>,
+}
+
+impl Model {
+    /// Puts `weights` on `device`. They are not needed afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] for weights that are not Inception-v3's, [`Error::Argument`] or [`Error::Format`] for
+    /// options or metadata out of range, [`Error::Device`] or [`Error::Memory`] when the device cannot take them.
+    pub fn new(weights: &Weights, device: &Device, options: &ModelOptions) -> Result<Self> {
+        let preprocess = match &options.preprocess {
+            Some(preprocess) => preprocess.clone(),
+            None => Preprocess::of_weights(weights)?,
+        };
+        let padding = match options.avg_pool_padding {
+            Some(padding) => padding,
+            None => avg_pool_padding_of(weights)?,
+        };
+        let outputs = outputs_of(weights)?;
+        let network = Network::inception_v3(preprocess.size, outputs, padding)?;
+        let program = Program::lower(&network, &Options::new(options.batch, device.target()))?;
+        Ok(Model {
+            engine: Engine::new(program, weights, device)?,
+            preprocess,
+            classes: class_names(weights, outputs)?,
+            logits: vec![0.0; options.batch * outputs],
+        })
+    }
+
+    /// Names of the classes; two where the network has one logit, the second being the one it votes for.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// How an image becomes an input.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
+    /// The engine underneath.
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// Classifies one image.
+    ///
+    /// # Errors
+    /// As [`Model::classify_batch`].
+    pub fn classify(&mut self, image: &Image) -> Result<Prediction> {
+        let mut all = self.classify_batch(std::slice::from_ref(image))?;
+        all.pop().ok_or_else(|| Error::Argument("no image to classify".into()))
+    }
+
+    /// Classifies images, as many at a time as the model's batch.
+    ///
+    /// # Errors
+    /// [`Error::Image`] for an image that does not fit the preprocessing, [`Error::Device`] when the device fails
+    /// or the network's output is not finite.
+    pub fn classify_batch(&mut self, images: &[Image]) -> Result<Vec<Prediction>> {
+        let batch = self.engine.program().options.batch;
+        let (h, w) = self.preprocess.size;
+        let mut predictions = Vec::with_capacity(images.len());
+        for turn in images.chunks(batch) {
+            for (image, input) in turn.iter().zip(self.engine.input().chunks_exact_mut(3 * h * w)) {
+                self.preprocess.apply(image, input)?;
+            }
+            self.forward(turn.len())?;
+            let outputs = self.logits.len() / batch;
+            for logits in self.logits[..turn.len() * outputs].chunks_exact(outputs) {
+                predictions.push(prediction(logits)?);
+            }
+        }
+        Ok(predictions)
+    }
+
+    /// Logits [N, K] of raw inputs [N, 3, H, W] that are already fitted and normalised; N at most the model's batch.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another shape, [`Error::Device`] when the device fails.
+    pub fn logits(&mut self, input: &Tensor) -> Result<Tensor> {
+        let (h, w) = self.preprocess.size;
+        let batch = self.engine.program().options.batch;
+        let images = input.shape().first().copied().unwrap_or(0);
+        if input.shape() != [images, 3, h, w] || !(1..=batch).contains(&images) {
+            return Err(Error::Shape {
+                what: "input".into(),
+                expected: format!("[1 to {batch}, 3, {h}, {w}]"),
+                got: format!("{:?}", input.shape()),
+            });
+        }
+        self.engine.input()[..input.data().len()].copy_from_slice(input.data());
+        self.forward(images)?;
+        let outputs = self.logits.len() / batch;
+        Tensor::new(&[images, outputs], self.logits[..images * outputs].to_vec())
+    }
+
+    fn forward(&mut self, images: usize) -> Result<()> {
+        self.engine.run(images)?;
+        let outputs = self.logits.len() / self.engine.program().options.batch;
+        self.engine.logits(images, &mut self.logits[..images * outputs])
+    }
+}
+
+/// The metadata key under which weights say how their average pools treat the padding.
+pub const AVG_POOL_PADDING_KEY: &str = "avg_pool_padding";
+
+/// How the average pools of `weights` treat their padding: what its metadata says, or torchvision's way.
+///
+/// # Errors
+/// [`Error::Format`] for metadata that says neither `include` nor `exclude`.
+pub fn avg_pool_padding_of(weights: &Weights) -> Result<AvgPoolPadding> {
+    match weights.metadata().get(AVG_POOL_PADDING_KEY) {
+        Some(text) => {
+            text.parse().map_err(|e: Error| Error::format(weights.path(), format!("metadata: {e}")))
+        }
+        None => Ok(AvgPoolPadding::default()),
+    }
+}
+
+/// Number of outputs of the last layer in `weights`.
+///
+/// # Errors
+/// [`Error::Tensor`] when there is no last layer, or none of Inception-v3's.
+pub fn outputs_of(weights: &Weights) -> Result<usize> {
+    match weights.shape("fc.weight") {
+        Some(&[k, crate::network::FEATURES]) => Ok(k),
+        Some(shape) => {
+            let expected = crate::network::FEATURES;
+            Err(Error::tensor(
+                weights.path(),
+                "fc.weight",
+                format!("expected shape [K, {expected}], got {shape:?}"),
+            ))
+        }
+        None => Err(Error::tensor(
+            weights.path(),
+            "fc.weight",
+            "missing: these are not the weights of an Inception-v3",
+        )),
+    }
+}
+
+/// Sigmoid of one logit, softmax of several.
+fn prediction(logits: &[f32]) -> Result<Prediction> {
+    if let Some(bad) = logits.iter().find(|x| !x.is_finite()) {
+        let problem =
+            format!("the network's output is {bad}: weights and preprocessing do not belong together");
+        return Err(Error::Device { device: "output".into(), problem });
+    }
+    let probabilities = match logits {
+        [logit] => {
+            let p = 1.0 / (1.0 + (-f64::from(*logit)).exp());
+            vec![(1.0 - p) as f32, p as f32]
+        }
+        _ => {
+            let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let powers: Vec<f64> = logits.iter().map(|x| f64::from(x - largest).exp()).collect();
+            let sum: f64 = powers.iter().sum();
+            powers.iter().map(|x| (x / sum) as f32).collect()
+        }
+    };
+    let better = |best: usize, k: usize| if probabilities[k] > probabilities[best] { k } else { best };
+    let class = (0..probabilities.len()).fold(0, better);
+    Ok(Prediction { class, probabilities })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_logit_becomes_two_probabilities() {
+        let p = prediction(&[3.0f32.ln()]).unwrap();
+        assert_eq!(p.class, 1);
+        assert!((p.probabilities[0] - 0.25).abs() <= 1e-6 && (p.probabilities[1] - 0.75).abs() <= 1e-6);
+        assert_eq!(prediction(&[-1000.0]).unwrap(), Prediction { class: 0, probabilities: vec![1.0, 0.0] });
+    }
+
+    #[test]
+    fn several_logits_become_a_softmax() {
+        let p = prediction(&[1000.0, 1000.0 + 2.0f32.ln(), 0.0]).unwrap();
+        assert_eq!(p.class, 1);
+        // 1000 + ln 2 is rounded to a multiple of 2⁻¹⁴.
+        assert!((p.probabilities[1] - 2.0 / 3.0).abs() <= 1e-4 && p.probabilities[2] == 0.0);
+    }
+
+    #[test]
+    fn an_output_that_is_not_finite_is_an_error() {
+        assert!(prediction(&[f32::NAN]).is_err() && prediction(&[0.0, f32::INFINITY]).is_err());
+    }
+}
