@@ -14,6 +14,7 @@ pub mod device;
 
 pub mod data;
 pub mod model;
+pub mod reference;
 
 pub use data::Image;
 pub use device::Device;

@@ -6,7 +6,7 @@
 
 mod check;
 mod pth;
-mod random;
+pub(crate) mod random;
 mod safetensors;
 
 use std::borrow::Cow;

@@ -71,7 +71,7 @@ impl Law {
 }
 
 /// How much wider than unit variance the last layer spreads.
-const LAST_LAYER_GAIN: f64 = 4.0;
+const LAST_LAYER_GAIN: f64 = 8.0;
 
 impl Weights {
     /// Random weights for `parameters`, the same on every machine for one seed.

@@ -1,0 +1,73 @@
+//! The engine against libtorch: every reference file beside `tests/reference/generate.py`, on every instruction set, fused
+//! and not, layer by layer.
+#![cfg(feature = "cpu")]
+#![allow(clippy::unwrap_used)] // a test may panic
+
+use std::path::PathBuf;
+
+use nodal::Device;
+use nodal::device::cpu::Isa;
+use nodal::program::Fusion;
+use nodal::reference::{Reference, Tolerances};
+
+fn references() -> Vec<PathBuf> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files.filter(|p| p.extension().is_some_and(|e| e == "safetensors")).collect();
+    files.sort();
+    files
+}
+
+/// Verifies one file; prints what fails.
+fn holds(path: &PathBuf, device: &Device, fusion: Fusion, tolerances: &Tolerances) -> bool {
+    let reference = Reference::open(path).unwrap();
+    let report = reference.verify(&reference.weights().unwrap(), device, fusion, tolerances).unwrap();
+    let blocks = report.tensors.iter().filter(|t| t.name.contains("Mixed_")).count();
+    assert!(blocks >= 94 - 5 + 11, "{}: every convolution and block is compared", path.display());
+    for row in report.tensors.iter().filter(|row| !row.passed()) {
+        println!("{}: {} {:.2e}, {}", path.display(), row.name, row.relative_l2, row.note);
+    }
+    for group in &report.groups {
+        let (name, error) = &group.worst;
+        println!("{}: {} {error:.2e} at {name}, PyTorch {:?}", path.display(), group.group, group.f32_error);
+    }
+    report.passed()
+}
+
+#[test]
+fn every_layer_matches_libtorch() {
+    let files = references();
+    assert!(files.len() >= 3, "the reference files are missing");
+    for path in &files {
+        for threads in [1, 3] {
+            let device = Device::open("cpu", Some(threads)).unwrap();
+            assert!(holds(path, &device, Fusion::Full, &Tolerances::default()), "{} fused", path.display());
+        }
+        let device = Device::open("cpu", Some(2)).unwrap();
+        assert!(holds(path, &device, Fusion::None, &Tolerances::default()), "{} unfused", path.display());
+    }
+}
+
+#[test]
+fn every_instruction_set_matches_libtorch() {
+    for isa in Isa::available() {
+        let device = Device::open(&format!("cpu:{}", isa.name()), Some(2)).unwrap();
+        // The portable code rounds products before it adds them, which PyTorch's does not.
+        let tolerances = match isa {
+            Isa::Portable => Tolerances::parse("2e-6").unwrap(),
+            _ => Tolerances::default(),
+        };
+        assert!(holds(&references()[2], &device, Fusion::Full, &tolerances), "{}", isa.name());
+    }
+}
+
+#[test]
+fn a_wrong_weight_is_noticed() {
+    let path = &references()[0];
+    let reference = Reference::open(path).unwrap();
+    let network = nodal::network::Network::inception_v3((107, 139), 3, Default::default()).unwrap();
+    let other = nodal::Weights::random(999, &network.parameters()).unwrap();
+    let device = Device::open("cpu", Some(2)).unwrap();
+    let report = reference.verify(&other, &device, Fusion::Full, &Tolerances::default()).unwrap();
+    assert!(!report.passed() && report.tensors.iter().all(|row| !row.passed()));
+}
