@@ -1,3 +1,54 @@
-//! The command line.
+//! The command line: what each command does stands in `cli/`, one file a command.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Inception-v3 for small medical image crops, on kernels of its own.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 110, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "A first walk:
+  nodal init --seed 1 -o weights.safetensors
+  nodal predict --weights weights.safetensors examples/crops/val
+  nodal bench --weights weights.safetensors";
+
+#[derive(Subcommand)]
+enum Command {
+    /// What can run here, and which kernels are embedded
+    Devices(cli::devices::Options),
+    /// Write reproducible random weights
+    Init(cli::init::Options),
+    /// Convert weights between .pth and .safetensors
+    Convert(cli::convert::Options),
+    /// Show the program that would run, step by step
+    Plan(cli::plan::Options),
+    /// Classify crops: a probability for each
+    Predict(cli::predict::Options),
+    /// Compare every layer with a libtorch reference
+    Verify(cli::verify::Options),
+    /// Measure the latency per node and per layer
+    Bench(cli::bench::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Devices(options) => cli::devices::run(&options),
+        Command::Init(options) => cli::init::run(&options),
+        Command::Convert(options) => cli::convert::run(&options),
+        Command::Plan(options) => cli::plan::run(&options),
+        Command::Predict(options) => cli::predict::run(&options),
+        Command::Verify(options) => cli::verify::run(&options),
+        Command::Bench(options) => cli::bench::run(&options),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("nodal: {error:#}");
+        ExitCode::FAILURE
+    })
+}

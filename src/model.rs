@@ -108,13 +108,19 @@ impl Model {
             for (image, input) in turn.iter().zip(self.engine.input().chunks_exact_mut(3 * h * w)) {
                 self.preprocess.apply(image, input)?;
             }
-            self.forward(turn.len())?;
-            let outputs = self.logits.len() / batch;
-            for logits in self.logits[..turn.len() * outputs].chunks_exact(outputs) {
-                predictions.push(prediction(logits)?);
-            }
+            predictions.extend(self.run_fitted(turn.len())?);
         }
         Ok(predictions)
+    }
+
+    /// Classifies the first `images` images that already lie, fitted and normalised, in the engine's input.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for more images than the model's batch; [`Error::Device`] as [`Model::classify_batch`].
+    pub fn run_fitted(&mut self, images: usize) -> Result<Vec<Prediction>> {
+        self.forward(images)?;
+        let outputs = self.logits.len() / self.engine.program().options.batch;
+        self.logits[..images * outputs].chunks_exact(outputs).map(prediction).collect()
     }
 
     /// Logits [N, K] of raw inputs [N, 3, H, W] that are already fitted and normalised; N at most the model's batch.

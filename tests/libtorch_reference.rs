@@ -3,7 +3,7 @@
 #![cfg(feature = "cpu")]
 #![allow(clippy::unwrap_used)] // a test may panic
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nodal::Device;
 use nodal::device::cpu::Isa;
@@ -13,13 +13,14 @@ use nodal::reference::{Reference, Tolerances};
 fn references() -> Vec<PathBuf> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = files.filter(|p| p.extension().is_some_and(|e| e == "safetensors")).collect();
+    let mut files: Vec<PathBuf> =
+        files.filter(|p| p.extension().is_some_and(|e| e == "safetensors")).collect();
     files.sort();
     files
 }
 
 /// Verifies one file; prints what fails.
-fn holds(path: &PathBuf, device: &Device, fusion: Fusion, tolerances: &Tolerances) -> bool {
+fn holds(path: &Path, device: &Device, fusion: Fusion, tolerances: &Tolerances) -> bool {
     let reference = Reference::open(path).unwrap();
     let report = reference.verify(&reference.weights().unwrap(), device, fusion, tolerances).unwrap();
     let blocks = report.tensors.iter().filter(|t| t.name.contains("Mixed_")).count();

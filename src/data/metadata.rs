@@ -54,7 +54,7 @@ impl Preprocess {
 ///
 /// # Errors
 /// [`Error::Argument`] for anything else.
-pub(crate) fn parse_size(text: &str) -> Result<(usize, usize)> {
+pub fn parse_size(text: &str) -> Result<(usize, usize)> {
     let (h, w) = text.split_once('x').unwrap_or((text, text));
     match (h.parse(), w.parse()) {
         (Ok(h), Ok(w)) => Ok((h, w)),

@@ -11,7 +11,7 @@ mod normalize;
 pub use collect::{Sample, collect};
 pub use decode::{Image, MAX_PIXELS};
 pub use fit::Fit;
-pub use metadata::{CLASSES_KEY, MEAN_TENSOR, class_names};
+pub use metadata::{CLASSES_KEY, MEAN_TENSOR, class_names, parse_size};
 pub use normalize::{MeanImage, Normalize};
 
 use crate::error::{Error, Result};

@@ -23,18 +23,7 @@ impl Engine {
     /// when the device cannot take them.
     pub fn new(program: Program, weights: &Weights, device: &Device) -> Result<Self> {
         weights.check(&program.network.parameters())?;
-        let executor: Box<dyn Executor> = match device {
-            #[cfg(feature = "cpu")]
-            Device::Cpu { threads, isa } => {
-                Box::new(super::cpu::Cpu::new(&program, weights, *threads, isa.as_deref())?)
-            }
-            #[cfg(not(feature = "cpu"))]
-            Device::Cpu { .. } => {
-                let problem =
-                    "this build of nodal has no cpu device: build it with --features cpu".to_string();
-                return Err(Error::Device { device: device.to_string(), problem });
-            }
-        };
+        let executor = executor(&program, weights, device)?;
         Ok(Engine { program, executor })
     }
 
@@ -113,5 +102,21 @@ impl Engine {
             });
         }
         Ok(())
+    }
+}
+
+/// `device`'s own way to run `program`.
+fn executor(program: &Program, weights: &Weights, device: &Device) -> Result<Box<dyn Executor>> {
+    match device {
+        #[cfg(feature = "cpu")]
+        Device::Cpu { threads, isa } => {
+            Ok(Box::new(super::cpu::Cpu::new(program, weights, *threads, isa.as_deref())?))
+        }
+        #[cfg(not(feature = "cpu"))]
+        Device::Cpu { .. } => {
+            let _ = (program, weights);
+            let problem = "this build of nodal has no cpu device: build it with --features cpu".to_string();
+            Err(Error::Device { device: device.to_string(), problem })
+        }
     }
 }

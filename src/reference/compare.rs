@@ -116,7 +116,12 @@ pub(super) fn compare(
 }
 
 /// Fills in the errors over all elements of `theirs`.
-fn measure(row: &mut Comparison, theirs: &[f64], ours: impl Fn(usize) -> f32, index: &dyn Fn(usize) -> usize) {
+fn measure(
+    row: &mut Comparison,
+    theirs: &[f64],
+    ours: impl Fn(usize) -> f32,
+    index: &dyn Fn(usize) -> usize,
+) {
     let (mut worst, mut at, mut squares) = (0.0, 0, 0.0);
     for (i, theirs) in theirs.iter().enumerate() {
         let difference = (f64::from(ours(i)) - theirs).abs();
@@ -146,7 +151,11 @@ fn same_map(a: &[usize], b: &[usize]) -> bool {
 }
 
 /// The verdict over each group that has tensors.
-pub(super) fn groups(file: &Weights, tensors: &[Comparison], tolerances: &Tolerances) -> Result<Vec<GroupVerdict>> {
+pub(super) fn groups(
+    file: &Weights,
+    tensors: &[Comparison],
+    tolerances: &Tolerances,
+) -> Result<Vec<GroupVerdict>> {
     let mut groups = Vec::new();
     for group in ["logits", "layer"] {
         let own: Vec<&Comparison> = tensors.iter().filter(|t| t.group() == group).collect();
@@ -157,7 +166,12 @@ pub(super) fn groups(file: &Weights, tensors: &[Comparison], tolerances: &Tolera
         let stated = match file.metadata().get(&key) {
             Some(text) => match text.parse::<f64>() {
                 Ok(e) if e.is_finite() && e > 0.0 => Some(e),
-                _ => return Err(Error::format(file.path(), format!("metadata: {key} is `{text}`, no positive number"))),
+                _ => {
+                    return Err(Error::format(
+                        file.path(),
+                        format!("metadata: {key} is `{text}`, no positive number"),
+                    ));
+                }
             },
             None => None,
         };
@@ -177,7 +191,13 @@ mod tests {
     use super::*;
 
     fn row(relative_l2: f64) -> Comparison {
-        Comparison { name: "logits".into(), max_abs: relative_l2, relative_l2, tolerance: 2e-6, note: String::new() }
+        Comparison {
+            name: "logits".into(),
+            max_abs: relative_l2,
+            relative_l2,
+            tolerance: 2e-6,
+            note: String::new(),
+        }
     }
 
     #[test]

@@ -54,10 +54,16 @@ impl Reference {
         match file.metadata().get("mode").map_or("eval", String::as_str) {
             "eval" => {}
             "train" => {
-                let problem = "is a reference of training, which this version does not replay: give one of mode `eval`";
+                let problem =
+                    "is a reference of training, which this version does not replay: give one of mode `eval`";
                 return Err(Error::format(path, problem));
             }
-            other => return Err(Error::format(path, format!("metadata: mode is `eval` or `train`, not `{other}`"))),
+            other => {
+                return Err(Error::format(
+                    path,
+                    format!("metadata: mode is `eval` or `train`, not `{other}`"),
+                ));
+            }
         }
         let padding = avg_pool_padding_of(&file)?;
         let shape = file.shape("input").unwrap_or_default().to_vec();

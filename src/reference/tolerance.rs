@@ -24,7 +24,9 @@ impl Tolerances {
     pub fn parse(text: &str) -> Result<Self> {
         let bound = |text: &str| match text.parse::<f64>() {
             Ok(t) if (0.0..=1.0).contains(&t) => Ok(t),
-            _ => Err(Error::Argument(format!("a tolerance is a number from 0 to 1 such as 2e-6, not `{text}`"))),
+            _ => Err(Error::Argument(format!(
+                "a tolerance is a number from 0 to 1 such as 2e-6, not `{text}`"
+            ))),
         };
         if !text.contains('=') {
             return Ok(Tolerances { all: Some(bound(text)?), groups: Vec::new() });
@@ -34,7 +36,9 @@ impl Tolerances {
             let (group, value) = part.split_once('=').unwrap_or((part, ""));
             if !DEFAULTS.iter().any(|(known, _)| *known == group) {
                 let known = DEFAULTS.map(|(known, _)| known).join(", ");
-                return Err(Error::Argument(format!("no tolerance group is called `{group}`; there are {known}")));
+                return Err(Error::Argument(format!(
+                    "no tolerance group is called `{group}`; there are {known}"
+                )));
             }
             groups.push((group.to_string(), bound(value)?));
         }

@@ -15,6 +15,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::tensor::Tensor;
 
 /// Type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,6 +105,24 @@ impl Weights {
     /// As [`Weights::open`].
     pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self> {
         Self::read(path, Bytes::Owned(bytes))
+    }
+
+    /// Weights of `tensors`, by name.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] for a name that comes twice.
+    pub fn from_tensors<'a>(tensors: impl Iterator<Item = (&'a str, &'a Tensor)>) -> Result<Self> {
+        let (mut values, mut entries) = (Vec::new(), Vec::new());
+        for (name, tensor) in tensors {
+            let (start, shape) = (values.len() * size_of::<f32>(), tensor.shape().to_vec());
+            entries.push(Entry { name: name.to_string(), dtype: DType::F32, shape, start, strides: None });
+            values.extend_from_slice(tensor.data());
+        }
+        Self::assemble(
+            Path::new("tensors"),
+            Bytes::Values(values),
+            Header { entries, metadata: BTreeMap::new() },
+        )
     }
 
     fn read(path: &Path, bytes: Bytes) -> Result<Self> {

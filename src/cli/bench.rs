@@ -1,0 +1,269 @@
+//! `nodal bench`: the latency per node, from file to probability, and where the network spends it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use nodal::data::Preprocess;
+use nodal::network::{AvgPoolPadding, Network};
+use nodal::program::StepSummary;
+use nodal::{Device, Image, Model, ModelOptions, Weights};
+use serde_json::{Value, json};
+
+/// The crop that is used when none is named.
+const CROP: &[u8] = include_bytes!("../../examples/crops/val/grass/grass-000.jpg");
+
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    device: super::DeviceOptions,
+    /// Images a run takes
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    batch: usize,
+    /// Input size, 299 or HxW [default: what the weights say, or 299]
+    #[arg(long, value_parser = super::parse_size, value_name = "SIZE")]
+    size: Option<(usize, usize)>,
+    /// Weights, .safetensors or .pth [default: random ones]
+    #[arg(long, value_name = "W")]
+    weights: Option<PathBuf>,
+    /// The crop to classify again and again [default: one that is built in]
+    #[arg(long, value_name = "FILE")]
+    image: Option<PathBuf>,
+    /// Seconds to measure, after half a second of warm-up
+    #[arg(long, default_value_t = 3.0, value_name = "S")]
+    seconds: f64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Milliseconds of each stage, one value a run.
+#[derive(Default)]
+struct Samples {
+    decode: Vec<f64>,
+    fit: Vec<f64>,
+    network: Vec<f64>,
+    total: Vec<f64>,
+}
+
+/// One step's share.
+struct Layer {
+    step: StepSummary,
+    ms: f64,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    if !(0.0..=3600.0).contains(&options.seconds) {
+        anyhow::bail!("--seconds {}: give a number from 0 to 3600", options.seconds);
+    }
+    let device = options.device.open()?;
+    let mut model = load(options, &device)?;
+    let file = match &options.image {
+        Some(path) => std::fs::read(path).map_err(|e| nodal::Error::io(path, "read", e))?,
+        None => CROP.to_vec(),
+    };
+    let path = options.image.clone().unwrap_or_else(|| "the built-in crop".into());
+    let mut node = || -> anyhow::Result<[f64; 4]> {
+        let begin = Instant::now();
+        let mut images = Vec::with_capacity(options.batch);
+        for _ in 0..options.batch {
+            images.push(Image::from_bytes(&path, &file)?);
+        }
+        let decoded = begin.elapsed();
+        let values = 3 * model.preprocess().size.0 * model.preprocess().size.1;
+        let preprocess = model.preprocess().clone();
+        for (image, input) in images.iter().zip(model.engine().input().chunks_exact_mut(values)) {
+            preprocess.apply(image, input)?;
+        }
+        let fitted = begin.elapsed();
+        std::hint::black_box(model.run_fitted(options.batch)?);
+        let total = begin.elapsed();
+        Ok([decoded, fitted - decoded, total - fitted, total].map(milliseconds))
+    };
+    let samples = measure(options.seconds, &mut node)?;
+    let layers = layers(&mut model, options)?;
+    let peak = peak(&device);
+    if options.json {
+        super::print_json(&as_json(options, &model, &device, &samples, &layers, peak))?;
+    } else {
+        super::print(&as_tables(options, &model, &device, &samples, &layers, peak))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load(options: &Options, device: &Device) -> anyhow::Result<Model> {
+    let weights = match &options.weights {
+        Some(path) => Weights::open(path)?,
+        None => {
+            let network = Network::inception_v3((299, 299), 1, AvgPoolPadding::Include)?;
+            Weights::random(0, &network.parameters())?
+        }
+    };
+    let mut preprocess = Preprocess::of_weights(&weights)?;
+    preprocess.size = options.size.unwrap_or(preprocess.size);
+    let model = ModelOptions { batch: options.batch, preprocess: Some(preprocess), avg_pool_padding: None };
+    Ok(Model::new(&weights, device, &model)?)
+}
+
+/// Runs `node` for half a second without counting, then for `seconds`, at least 5 times.
+fn measure(seconds: f64, node: &mut impl FnMut() -> anyhow::Result<[f64; 4]>) -> anyhow::Result<Samples> {
+    let warm = Instant::now();
+    while warm.elapsed() < Duration::from_millis(500) {
+        node()?;
+    }
+    let style = ProgressStyle::with_template("measuring {bar:40} {eta}")?;
+    let progress = ProgressBar::new((seconds * 1e3) as u64).with_style(style);
+    let mut samples = Samples::default();
+    let begin = Instant::now();
+    while samples.total.len() < 5 || begin.elapsed().as_secs_f64() < seconds {
+        let [decode, fit, network, total] = node()?;
+        samples.decode.push(decode);
+        samples.fit.push(fit);
+        samples.network.push(network);
+        samples.total.push(total);
+        progress.set_position(begin.elapsed().as_millis() as u64);
+    }
+    progress.finish_and_clear();
+    for all in [&mut samples.decode, &mut samples.fit, &mut samples.network, &mut samples.total] {
+        all.sort_by(f64::total_cmp);
+    }
+    Ok(samples)
+}
+
+/// Median time of each step, run one after the other.
+fn layers(model: &mut Model, options: &Options) -> anyhow::Result<Vec<Layer>> {
+    let summary = model.engine().program().summary();
+    let mut times: Vec<Vec<f64>> = vec![Vec::new(); summary.len()];
+    let mut run = Vec::with_capacity(summary.len());
+    let begin = Instant::now();
+    while times.first().is_some_and(|all| all.len() < 5)
+        || begin.elapsed().as_secs_f64() < options.seconds / 2.0
+    {
+        model.engine().run_timed(options.batch, &mut run)?;
+        times.iter_mut().zip(&run).for_each(|(all, time)| all.push(milliseconds(*time)));
+    }
+    let layer = |(step, mut all): (StepSummary, Vec<f64>)| {
+        all.sort_by(f64::total_cmp);
+        Layer { step, ms: quantile(&all, 0.5) }
+    };
+    Ok(summary.into_iter().zip(times).map(layer).collect())
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// The value below which a share `q` of the sorted values lie (nearest rank).
+fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let rank = (q * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
+}
+
+/// The device's measured multiply-add peak, in GFLOP/s.
+#[cfg(feature = "cpu")]
+fn peak(device: &Device) -> f64 {
+    use nodal::device::cpu::{Isa, peak_gflops};
+    match device {
+        Device::Cpu { threads, isa } => {
+            let isa = isa.as_deref().and_then(|name| Isa::named(name).ok()).unwrap_or_else(Isa::detect);
+            peak_gflops(isa, *threads)
+        }
+    }
+}
+
+#[cfg(not(feature = "cpu"))]
+fn peak(_: &Device) -> f64 {
+    f64::NAN
+}
+
+fn threads(device: &Device) -> usize {
+    match device {
+        Device::Cpu { threads, .. } => *threads,
+    }
+}
+
+fn gflops(layer: &Layer) -> f64 {
+    layer.step.flops as f64 / layer.ms / 1e6
+}
+
+fn as_json(
+    options: &Options,
+    model: &Model,
+    device: &Device,
+    samples: &Samples,
+    layers: &[Layer],
+    peak: f64,
+) -> Value {
+    let stage = |all: &[f64]| {
+        let [min, p50, p90, p99] = [0.0, 0.5, 0.9, 0.99].map(|q| quantile(all, q));
+        json!({"min": min, "p50": p50, "p90": p90, "p99": p99})
+    };
+    let layer = |layer: &Layer| {
+        let gflops = gflops(layer);
+        json!({"name": layer.step.name, "ms": layer.ms, "gflops": gflops, "share_of_peak": gflops / peak})
+    };
+    let (h, w) = model.preprocess().size;
+    json!({
+        "device": device.to_string(), "card": processor(), "batch": options.batch, "size": [h, w],
+        "threads": threads(device), "runs": samples.total.len(), "peak_gflops": peak,
+        "decode_ms": stage(&samples.decode), "fit_ms": stage(&samples.fit),
+        "network_ms": stage(&samples.network), "total_ms": stage(&samples.total),
+        "images_per_s": options.batch as f64 * 1e3 / quantile(&samples.total, 0.5),
+        "layers": layers.iter().map(layer).collect::<Vec<_>>(),
+    })
+}
+
+fn as_tables(
+    options: &Options,
+    model: &Model,
+    device: &Device,
+    samples: &Samples,
+    layers: &[Layer],
+    peak: f64,
+) -> String {
+    let mut steps = super::table(&["ms", "GFLOP/s", "of peak", "layers"], 0);
+    if let Some(column) = steps.column_mut(3) {
+        column.set_cell_alignment(comfy_table::CellAlignment::Left);
+    }
+    for layer in layers {
+        let (ms, gflops) = (format!("{:.3}", layer.ms), gflops(layer));
+        let share = format!("{:.0} %", gflops / peak * 100.0);
+        steps.add_row([ms, format!("{gflops:.0}"), share, layer.step.name.replace('+', " + ")]);
+    }
+    let mut stages = super::table(&["stage, ms", "min", "p50", "p90", "p99"], 1);
+    let all = [
+        ("decode", &samples.decode),
+        ("fit", &samples.fit),
+        ("network", &samples.network),
+        ("total", &samples.total),
+    ];
+    for (name, all) in all {
+        let [min, p50, p90, p99] = [0.0, 0.5, 0.9, 0.99].map(|q| format!("{:.3}", quantile(all, q)));
+        stages.add_row([name.to_string(), min, p50, p90, p99]);
+    }
+    let (h, w) = model.preprocess().size;
+    let median = quantile(&samples.total, 0.5);
+    let flops: u64 = layers.iter().map(|layer| layer.step.flops).sum();
+    let reached = flops as f64 / quantile(&samples.network, 0.5) / 1e6;
+    format!(
+        "{}\n{device}, {} threads, batch {}, {h}×{w}, {} runs; measured peak {peak:.0} GFLOP/s\n\n{}\n\
+         latency per node, one crop each: {:.2} ms ({:.1} nodes/s); the network reaches {:.0} % of the peak\n",
+        super::text(&steps),
+        threads(device),
+        options.batch,
+        samples.total.len(),
+        super::text(&stages),
+        median / options.batch as f64,
+        options.batch as f64 * 1e3 / median,
+        reached / peak * 100.0,
+    )
+}
+
+/// The processor's name, where the system tells it.
+fn processor() -> Option<String> {
+    let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = info.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_string())
+}

@@ -1,0 +1,22 @@
+//! `nodal convert`: from .pth to .safetensors and back.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use nodal::Weights;
+
+#[derive(Args)]
+pub struct Options {
+    /// Weights to read: .safetensors, or .pth in either form
+    input: PathBuf,
+    /// File to write; its extension, .safetensors or .pth, picks the format
+    output: PathBuf,
+}
+
+pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let weights = Weights::open(&options.input)?;
+    weights.save(&options.output)?;
+    super::print(&format!("{}: {} tensors\n", options.output.display(), weights.names().count()))?;
+    Ok(ExitCode::SUCCESS)
+}

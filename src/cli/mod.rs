@@ -1,0 +1,70 @@
+//! One file a command; here what they share: options, output, tables.
+
+pub mod bench;
+pub mod convert;
+pub mod devices;
+pub mod init;
+pub mod plan;
+pub mod predict;
+pub mod verify;
+
+use std::io::{ErrorKind, Write};
+
+use clap::Args;
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use nodal::Device;
+
+/// Where to run.
+#[derive(Args)]
+pub struct DeviceOptions {
+    /// auto, cpu, cpu:avx512, cpu:avx2, cpu:portable, cuda, cuda:1 or sim
+    #[arg(long, default_value = "auto", value_name = "D")]
+    device: String,
+    /// Threads of the cpu device [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+impl DeviceOptions {
+    /// The device that was asked for.
+    pub fn open(&self) -> nodal::Result<Device> {
+        Device::open(&self.device, self.threads)
+    }
+}
+
+/// `299` or `224x299`, height first.
+pub fn parse_size(text: &str) -> nodal::Result<(usize, usize)> {
+    nodal::data::parse_size(text)
+}
+
+/// Writes to standard output. A reader that has gone, as in `nodal plan | head`, is no error.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(anyhow::anyhow!("standard output: cannot write: {e}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes JSON to standard output.
+pub fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
+    print(&format!("{value:#}\n"))
+}
+
+/// A table with `header`, its columns from `numbers` on aligned to the right.
+pub fn table(header: &[&str], numbers: usize) -> Table {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(header);
+    for column in table.column_iter_mut().skip(numbers) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A table's text without blanks at the ends of lines.
+pub fn text(table: &Table) -> String {
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}

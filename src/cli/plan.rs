@@ -1,0 +1,93 @@
+//! `nodal plan`: the program that would run.
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use nodal::network::{AvgPoolPadding, Network};
+use nodal::program::{Fusion, Keep, Program, StepSummary, Target};
+use serde_json::json;
+
+#[derive(Args)]
+pub struct Options {
+    /// Images a run takes
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    batch: usize,
+    /// Input size: 299 or HxW
+    #[arg(long, default_value = "299", value_parser = super::parse_size, value_name = "SIZE")]
+    size: (usize, usize),
+    /// Outputs of the last layer
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    classes: usize,
+    /// How much is fused
+    #[arg(long, default_value = "full")]
+    fuse: Fuse,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How much is fused.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Fuse {
+    /// All that can be
+    Full,
+    /// Convolution, batch norm, ReLU and concat apart
+    None,
+}
+
+impl From<Fuse> for Fusion {
+    fn from(fuse: Fuse) -> Self {
+        match fuse {
+            Fuse::Full => Fusion::Full,
+            Fuse::None => Fusion::None,
+        }
+    }
+}
+
+pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let network = Network::inception_v3(options.size, options.classes, AvgPoolPadding::Include)?;
+    let fusion = options.fuse.into();
+    let lowering =
+        nodal::program::Options { batch: options.batch, fusion, keep: Keep::Output, target: Target::cpu() };
+    let program = Program::lower(&network, &lowering)?;
+    if options.json {
+        super::print_json(&describe(&program))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    super::print(&table(&program))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(program: &Program) -> String {
+    let mut table = super::table(&["level", "step", "shapes", "layers", "MFLOP", "kB"], 4);
+    for step in program.summary() {
+        let StepSummary { level, kind, shapes, name, flops, bytes } = step;
+        let (mflop, kb) = (format!("{:.1}", flops as f64 / 1e6), format!("{:.1}", bytes as f64 / 1e3));
+        let name = name.replace('+', " + ");
+        table.add_row([level.to_string(), kind.to_string(), shapes, name, mflop, kb]);
+    }
+    format!("{}\n{program}\n", super::text(&table))
+}
+
+fn describe(program: &Program) -> serde_json::Value {
+    let (h, w) = program.network.size;
+    let step = |step: StepSummary| {
+        json!({
+            "level": step.level, "kind": step.kind, "layers": step.name.split('+').collect::<Vec<_>>(),
+            "shapes": step.shapes, "flops": step.flops, "bytes": step.bytes,
+        })
+    };
+    let buffer = |buffer: &nodal::program::Buffer| {
+        json!({
+            "name": buffer.name, "shape": [buffer.shape.c, buffer.shape.h, buffer.shape.w],
+            "offset_bytes": buffer.offset_bytes, "bytes": buffer.bytes, "live": [buffer.live.0, buffer.live.1],
+        })
+    };
+    json!({
+        "batch": program.options.batch, "size": [h, w], "classes": program.network.classes,
+        "levels": program.levels(), "flops": program.flops(), "arena_bytes": program.arena_bytes,
+        "parameter_bytes": program.steps.iter().map(|s| s.parameter_bytes(program)).sum::<u64>(),
+        "steps": program.summary().into_iter().map(step).collect::<Vec<_>>(),
+        "buffers": program.buffers.iter().map(buffer).collect::<Vec<_>>(),
+    })
+}
