@@ -1,18 +1,27 @@
 //! Images in memory, from JPEG, PNG, TIFF and BMP files: 8 and 16 bits, grey or RGB. The format is told by the content.
 //!
+//! JPEG leaves the last bit of a pixel to the decoder. Networks are trained on what libjpeg-turbo makes of it (Pillow,
+//! OpenCV, torchvision), so a decoder that gives the same pixels is used here.
+//!
 //! Left out: alpha is dropped; the orientation that a camera notes in EXIF is not applied, as Pillow's `Image.open`
 //! does not apply it either.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::io::Cursor;
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
+use libjpeg_turbo_rs::{DecodeLimits, Decoder, JpegError, PixelFormat};
 
 use crate::error::{Error, Result};
 
 /// Pixels an image has at most: far above any crop, and refused from the header, before memory is taken.
 pub const MAX_PIXELS: u64 = 64_000_000;
+
+/// Bytes an image file has at most.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Passes over the image a progressive JPEG takes at most.
+const MAX_SCANS: usize = 200;
 
 /// An image: grey or RGB, each value from 0 to 255. Images of 16 bits keep their fraction.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,15 +39,15 @@ impl Image {
     /// # Errors
     /// [`Error::Io`] when it cannot be read, [`Error::Image`] when it is no image that can be used.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
-        let about = file.metadata().map_err(|e| Error::io(path, "read", e))?;
+        let about = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?;
         if about.is_dir() {
             return Err(Error::image(path, "is a folder where an image belongs"));
         }
-        if about.len() == 0 {
-            return Err(Error::image(path, "is empty: copy the image again"));
+        if about.len() > MAX_BYTES {
+            let problem = format!("has {} bytes: an image file may have {MAX_BYTES}", about.len());
+            return Err(Error::image(path, problem));
         }
-        Self::read(path, BufReader::new(file))
+        Self::from_bytes(path, &std::fs::read(path).map_err(|e| Error::io(path, "read", e))?)
     }
 
     /// Decodes a file in memory; `path` is what messages call it.
@@ -46,7 +55,11 @@ impl Image {
     /// # Errors
     /// [`Error::Image`] when it is no image that can be used.
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
-        Self::read(path, Cursor::new(bytes))
+        match bytes {
+            [] => Err(Error::image(path, "is empty: copy the image again")),
+            [0xFF, 0xD8, ..] => Self::read_jpeg(path, bytes),
+            _ => Self::read(path, bytes),
+        }
     }
 
     /// An image of 8-bit pixels, row by row from the top, channels together: one for grey, three for RGB.
@@ -65,10 +78,31 @@ impl Image {
         Ok(Self::planar(height, width, channels, channels, pixels.iter().map(|&v| f32::from(v)).collect()))
     }
 
-    fn read(path: &Path, reader: impl BufRead + Seek) -> Result<Self> {
+    fn read_jpeg(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let limits = DecodeLimits {
+            max_pixels: MAX_PIXELS,
+            max_scans: MAX_SCANS,
+            max_memory: Some(32 * MAX_PIXELS),
+            ..DecodeLimits::default()
+        };
+        let decoded = Decoder::new_with_limits(bytes, limits)
+            .map(|decoder| decoder.with_stop_on_warning(true))
+            .and_then(|decoder| decoder.decode_image())
+            .map_err(|e| Error::image(path, describe_jpeg(&e)))?;
+        let channels = match decoded.pixel_format {
+            PixelFormat::Grayscale => 1,
+            PixelFormat::Rgb => 3,
+            _ => return Err(Error::image(path, "is neither grey nor RGB: save it as one of them")),
+        };
+        Self::from_pixels(decoded.height, decoded.width, channels, &decoded.data)
+            .map_err(|e| Error::image(path, format!("cannot be decoded: {e}")))
+    }
+
+    fn read(path: &Path, bytes: &[u8]) -> Result<Self> {
         let broken = |e: ImageError| Error::image(path, describe(&e));
-        let reader =
-            ImageReader::new(reader).with_guessed_format().map_err(|e| Error::io(path, "read", e))?;
+        let reader = ImageReader::new(Cursor::new(bytes))
+            .with_guessed_format()
+            .map_err(|e| Error::io(path, "read", e))?;
         if reader.format().is_none() {
             return Err(Error::image(path, "is no JPEG, PNG, TIFF or BMP image"));
         }
@@ -148,4 +182,14 @@ fn describe(error: &ImageError) -> String {
         other => other.to_string().replace('\n', " "),
     };
     format!("cannot be decoded: {reason}")
+}
+
+fn describe_jpeg(error: &JpegError) -> String {
+    match error {
+        JpegError::LimitExceeded { what, actual, limit } => {
+            format!("is too large: its {what} of {actual} exceeds {limit}")
+        }
+        JpegError::UnexpectedEof => "cannot be decoded: it is cut off".to_string(),
+        other => format!("cannot be decoded: {}", other.to_string().replace('\n', " ")),
+    }
 }

@@ -1,8 +1,8 @@
 //! The threads of one engine: parallel sections without a queue and without waiting for sleepers.
 //!
 //! A section is a number of units; whoever is awake claims the next one until none is left. A worker that wakes too
-//! late finds the section closed and is not waited for. Between sections a worker watches for a short while, giving its
-//! core away to whoever wants it, then sleeps.
+//! late finds the section closed and is not waited for. Between sections a worker watches for a short while, then
+//! sleeps.
 
 use std::cell::UnsafeCell;
 use std::sync::Arc;
@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// How long a waiting thread only watches, and how long it offers its core to others before it sleeps.
-const WATCH: Duration = Duration::from_micros(20);
-const OFFER: Duration = Duration::from_micros(300);
+/// How long a waiting thread watches before it sleeps, or offers its core to others.
+const WATCH: Duration = Duration::from_micros(100);
 
 /// A unit of work by its number.
 type Unit<'a> = dyn Fn(usize) + Sync + 'a;
@@ -104,7 +103,7 @@ impl Drop for Section<'_> {
         self.0.section.fetch_add(1, SeqCst);
         let begin = Instant::now();
         while self.0.active.load(SeqCst) != 0 {
-            if begin.elapsed() < WATCH { std::hint::spin_loop() } else { std::thread::yield_now() }
+            std::hint::spin_loop()
         }
     }
 }
@@ -168,8 +167,6 @@ impl Shared {
             let waited = begin.elapsed();
             if waited < WATCH {
                 std::hint::spin_loop();
-            } else if waited < OFFER {
-                std::thread::yield_now();
             } else {
                 self.sleeping[index].store(true, SeqCst);
                 if self.section.load(SeqCst) == section && !self.quit.load(SeqCst) {
@@ -199,7 +196,7 @@ mod tests {
                 });
                 assert!(runs.iter().all(|n| n.load(SeqCst) == 1));
                 if section % 500 == 0 {
-                    std::thread::sleep(OFFER * 3);
+                    std::thread::sleep(WATCH * 3);
                 }
             }
         }
