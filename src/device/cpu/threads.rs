@@ -103,7 +103,11 @@ impl Drop for Section<'_> {
         self.0.section.fetch_add(1, SeqCst);
         let begin = Instant::now();
         while self.0.active.load(SeqCst) != 0 {
-            std::hint::spin_loop()
+            if begin.elapsed() < WATCH {
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
+            }
         }
     }
 }
