@@ -29,6 +29,9 @@ use filter::Line;
 use task::Task;
 use threads::Threads;
 
+#[cfg(test)]
+mod tests;
+
 /// A program on the CPU: its arena, its packed weights, its threads.
 pub struct Cpu {
     arena: Vec<Line>,
