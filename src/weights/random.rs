@@ -4,7 +4,13 @@
 //! mix(z) is SplitMix64's finaliser; a tensor has the key mix(seed + γ·(fnv1a(name) | 1)), its element i the 64 bits
 //! mix(key + γ·(i + 1)), all modulo 2⁶⁴. Of these bits a *normal* value is (sum of the four 16-bit lanes − 131070) / σ
 //! with σ² = 4·(2³² − 1)/12, a sum of uniforms of variance 1; a *uniform* one the upper 24 bits / 2²⁴. All in float64,
-//! rounded once. Sources: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014; Fowler, Noll
+//! rounded once.
+//!
+//! Filters have He's variance 2 / (C·R·S); statistics lie near those of normalised maps, so that signals neither vanish
+//! nor grow. The filters of the first convolution are centred, in integers, and four times as strong: the constant frame
+//! around a padded crop excites nothing, and the crop decides the answer. A deep random network otherwise answers nearly
+//! the same to every crop.
+//! Sources: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014; Fowler, Noll
 //! and Vo's FNV-1a; He et al., 2015 (arXiv 1502.01852) for the variance of the filters.
 
 use std::path::Path;
@@ -34,10 +40,19 @@ pub(crate) fn bits(key: u64, i: u64) -> u64 {
     mix(key.wrapping_add(GAMMA.wrapping_mul(i.wrapping_add(1))))
 }
 
+/// Sum of the four 16-bit lanes, about 131070.
+fn lanes(bits: u64) -> i64 {
+    ((bits & 0xFFFF) + (bits >> 16 & 0xFFFF) + (bits >> 32 & 0xFFFF) + (bits >> 48)) as i64
+}
+
+/// σ, the standard deviation of [`lanes`].
+fn sigma() -> f64 {
+    (4.0 * 4_294_967_295.0_f64 / 12.0).sqrt()
+}
+
 /// Variance 1, mean 0, within ±3.47.
 fn normal(bits: u64, sigma: f64) -> f64 {
-    let sum = (bits & 0xFFFF) + (bits >> 16 & 0xFFFF) + (bits >> 32 & 0xFFFF) + (bits >> 48);
-    (sum as f64 - 131_070.0) / sigma
+    (lanes(bits) - 131_070) as f64 / sigma
 }
 
 /// From 0 inclusive to 1 exclusive.
@@ -45,33 +60,39 @@ fn uniform(bits: u64) -> f64 {
     (bits >> 40) as f64 / 16_777_216.0
 }
 
-/// What a parameter's elements are drawn from: a + b·normal, or a + b·uniform.
-struct Law {
-    uniform: bool,
-    a: f64,
-    b: f64,
-}
+/// The layer whose filters are centred.
+const FIRST: &str = "Conv2d_1a_3x3.conv.weight";
 
-impl Law {
-    /// Filters after He: variance 2 / (C·R·S). Statistics near those of normalised maps, so that signals neither vanish
-    /// nor grow; a last layer strong enough that the answer depends on the image.
-    fn of(parameter: &Parameter) -> Law {
-        let Parameter { name, shape } = parameter;
-        let fan_in = shape[1..].iter().product::<usize>() as f64;
-        if shape.len() == 4 {
-            Law { uniform: false, a: 0.0, b: (2.0 / fan_in).sqrt() }
-        } else if shape.len() == 2 {
-            Law { uniform: false, a: 0.0, b: LAST_LAYER_GAIN * (1.0 / fan_in).sqrt() }
-        } else if name.ends_with("bn.weight") || name.ends_with("running_var") {
-            Law { uniform: true, a: 0.75, b: 0.5 }
-        } else {
-            Law { uniform: false, a: 0.0, b: 0.1 }
+/// How much wider than He's variance the first filters spread, and than unit variance the last layer.
+const FIRST_GAIN: f64 = 4.0;
+const LAST_GAIN: f64 = 4.0;
+
+/// The elements of `parameter`.
+fn draw(seed: u64, parameter: &Parameter, values: &mut Vec<f32>) {
+    let Parameter { name, shape } = parameter;
+    let (key, sigma) = (key(seed, name), sigma());
+    let fan_in = shape[1..].iter().product::<usize>();
+    let elements = 0..shape.iter().product::<usize>() as u64;
+    let he = (2.0 / fan_in as f64).sqrt();
+    let unit = (1.0 / fan_in as f64).sqrt();
+    let normal = |i: u64| normal(bits(key, i), sigma);
+    if name == FIRST {
+        for filter in 0..shape[0] as u64 {
+            let of = |i: usize| lanes(bits(key, filter * fan_in as u64 + i as u64));
+            let sum: i64 = (0..fan_in).map(of).sum();
+            let centred = |i: usize| (fan_in as i64 * of(i) - sum) as f64 / (fan_in as f64 * sigma);
+            values.extend((0..fan_in).map(|i| (FIRST_GAIN * (he * centred(i))) as f32));
         }
+    } else if shape.len() == 4 {
+        values.extend(elements.map(|i| (he * normal(i)) as f32));
+    } else if shape.len() == 2 {
+        values.extend(elements.map(|i| (LAST_GAIN * (unit * normal(i))) as f32));
+    } else if name.ends_with("bn.weight") || name.ends_with("running_var") {
+        values.extend(elements.map(|i| (0.75 + 0.5 * uniform(bits(key, i))) as f32));
+    } else {
+        values.extend(elements.map(|i| (0.1 * normal(i)) as f32));
     }
 }
-
-/// How much wider than unit variance the last layer spreads.
-const LAST_LAYER_GAIN: f64 = 8.0;
 
 impl Weights {
     /// Random weights for `parameters`, the same on every machine for one seed.
@@ -84,7 +105,6 @@ impl Weights {
         let memory =
             |_| Error::Memory { what: "random weights".into(), needed_bytes: total * size_of::<f32>() };
         values.try_reserve_exact(total).map_err(memory)?;
-        let sigma = (4.0 * 4_294_967_295.0_f64 / 12.0).sqrt();
         let mut entries = Vec::with_capacity(parameters.len());
         for parameter in parameters {
             let Parameter { name, shape } = parameter;
@@ -96,15 +116,60 @@ impl Weights {
                 start,
                 strides: None,
             });
-            let (key, law) = (key(seed, name), Law::of(parameter));
-            let draw = |i: u64| {
-                let bits = bits(key, i);
-                let z = if law.uniform { uniform(bits) } else { normal(bits, sigma) };
-                (law.a + law.b * z) as f32
-            };
-            values.extend((0..shape.iter().product::<usize>() as u64).map(draw));
+            draw(seed, parameter, &mut values);
         }
         let header = Header { entries, metadata: Default::default() };
         Self::assemble(Path::new("random weights"), Bytes::Values(values), header)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// First three, last, and sum of all bit patterns as integers, from `tests/reference/weights.py` with seed 7.
+    #[test]
+    fn values_are_those_of_numpy() {
+        let known: [(&str, &[usize], [u32; 4], u64); 6] = [
+            (FIRST, &[32, 3, 3, 3], [0xbed5f6d5, 0xc02f503e, 0x3f558d07, 0xbefafc82], 0x1b2d963d587),
+            (
+                "Conv2d_2a_3x3.conv.weight",
+                &[32, 32, 3, 3],
+                [0xbe14ac16, 0xbe080dcf, 0xbe06a61f, 0x3d346079],
+                0x1194dbf9a967,
+            ),
+            (
+                "Mixed_5b.branch1x1.bn.weight",
+                &[64],
+                [0x3f9fdca8, 0x3f530867, 0x3f90f4d1, 0x3f7f88f8],
+                0xfde9a3bd3,
+            ),
+            (
+                "Mixed_5b.branch1x1.bn.running_mean",
+                &[64],
+                [0x3c6a6ede, 0xbd9dea11, 0x3d9b3d8f, 0x3ceac78c],
+                0x1ed96bc301,
+            ),
+            ("fc.weight", &[1, 2048], [0xbdd4c2db, 0xbb699ebe, 0x3dac5be2, 0xbd9a5d9e], 0x3e3cf25d814),
+            ("fc.bias", &[1], [0xbcbf325f, 0xbcbf325f, 0xbcbf325f, 0xbcbf325f], 0xbcbf325f),
+        ];
+        for (name, shape, expected, sum) in known {
+            let mut values = Vec::new();
+            draw(7, &Parameter { name: name.into(), shape: shape.to_vec() }, &mut values);
+            let bits: Vec<u32> = values.iter().map(|x| x.to_bits()).collect();
+            let last = bits.len() - 1;
+            assert_eq!([bits[0], bits[1.min(last)], bits[2.min(last)], bits[last]], expected, "{name}");
+            assert_eq!(bits.iter().map(|&b| u64::from(b)).sum::<u64>(), sum, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_filters_sum_to_zero() {
+        let mut values = Vec::new();
+        draw(3, &Parameter { name: FIRST.into(), shape: vec![32, 3, 3, 3] }, &mut values);
+        for filter in values.chunks(27) {
+            // Each of 27 values of about 1 is rounded to float32.
+            assert!(filter.iter().map(|&x| f64::from(x)).sum::<f64>().abs() <= 2e-6);
+        }
     }
 }

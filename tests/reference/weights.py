@@ -6,7 +6,7 @@ import numpy as np
 
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 SIGMA = np.sqrt(4 * (2.0**32 - 1) / 12)
-LAST_LAYER_GAIN = 8.0
+FIRST = "Conv2d_1a_3x3.conv.weight"
 
 
 def mix(z):
@@ -26,10 +26,14 @@ def bits(seed, name, count):
         return mix(key + GAMMA * np.arange(1, count + 1, dtype=np.uint64))
 
 
+def lanes(b):
+    """Sum of the four 16-bit lanes of each integer."""
+    return sum(((b >> np.uint64(shift)) & np.uint64(0xFFFF)).astype(np.int64) for shift in (0, 16, 32, 48))
+
+
 def normal(b):
     """Sums of four 16-bit uniforms, mean 0, variance 1."""
-    lanes = sum((b >> np.uint64(shift)) & np.uint64(0xFFFF) for shift in (0, 16, 32, 48))
-    return (lanes.astype(np.float64) - 131070) / SIGMA
+    return (lanes(b) - 131070) / SIGMA
 
 
 def uniform(b):
@@ -44,10 +48,14 @@ def random_weights(seed, shapes):
             continue
         b = bits(seed, name, int(np.prod(shape)))
         fan_in = float(np.prod(shape[1:]))
-        if len(shape) == 4:
+        if name == FIRST:
+            sums = lanes(b).reshape(shape[0], -1)
+            centred = (sums.shape[1] * sums - sums.sum(axis=1, keepdims=True)) / (fan_in * SIGMA)
+            values = 4.0 * (np.sqrt(2.0 / fan_in) * centred)
+        elif len(shape) == 4:
             values = np.sqrt(2.0 / fan_in) * normal(b)
         elif len(shape) == 2:
-            values = LAST_LAYER_GAIN * np.sqrt(1.0 / fan_in) * normal(b)
+            values = 4.0 * (np.sqrt(1.0 / fan_in) * normal(b))
         elif name.endswith(("bn.weight", "running_var")):
             values = 0.75 + 0.5 * uniform(b)
         else:

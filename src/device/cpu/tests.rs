@@ -103,8 +103,10 @@ fn window(kernel: (usize, usize), stride: (usize, usize), padding: (usize, usize
     Window { kernel, stride, padding }
 }
 
-/// n, c, k, (h, w), window.
-fn convolutions() -> Vec<(usize, usize, usize, (usize, usize), Window)> {
+/// Images, input channels, output channels, height and width, window.
+type Case = (usize, usize, usize, (usize, usize), Window);
+
+fn convolutions() -> Vec<Case> {
     vec![
         (1, 16, 16, (1, 1), window((1, 1), (1, 1), (0, 0))),
         (2, 32, 48, (5, 9), window((1, 1), (1, 1), (0, 0))),
