@@ -89,6 +89,9 @@ impl Image {
             .map(|decoder| decoder.with_stop_on_warning(true))
             .and_then(|decoder| decoder.decode_image())
             .map_err(|e| Error::image(path, describe_jpeg(&e)))?;
+        if !is_whole_jpeg(bytes) {
+            return Err(Error::image(path, describe_jpeg(&JpegError::UnexpectedEof)));
+        }
         let channels = match decoded.pixel_format {
             PixelFormat::Grayscale => 1,
             PixelFormat::Rgb => 3,
@@ -182,6 +185,14 @@ fn describe(error: &ImageError) -> String {
         other => other.to_string().replace('\n', " "),
     };
     format!("cannot be decoded: {reason}")
+}
+
+/// Whether the end-of-image marker follows the last scan: the decoder fills up with grey what a cut-off file lacks. Neither
+/// marker can stand inside a scan, where 0xFF is followed by 0x00 or a restart marker.
+fn is_whole_jpeg(bytes: &[u8]) -> bool {
+    let marker = |code: u8| move |pair: &[u8]| pair == [0xFF, code];
+    let scan = bytes.windows(2).rposition(marker(0xDA));
+    scan.is_some_and(|at| bytes[at..].windows(2).any(marker(0xD9)))
 }
 
 fn describe_jpeg(error: &JpegError) -> String {
