@@ -3,8 +3,8 @@
 //!
 //! Direct, by register tiles: a tile is up to five 16-channel output blocks times a few pixels, all in registers. Pixels
 //! are numbered through rows and images, so that a tile may span both; each has a pointer of its own for every filter
-//! tap, and a tap outside the map reads zeros. Input channels are taken in chunks whose filters stay in the first-level
-//! cache while the unit's pixels pass; between chunks the partial sums rest in the output.
+//! tap, and a tap outside the map reads zeros. Input channels are taken in chunks whose filters stay in the caches while
+//! the unit's pixels pass; between chunks the partial sums rest in the output.
 //!
 //! Source of the register tiling: Georganas et al., "Anatomy of High-Performance Deep Learning Convolutions on SIMD
 //! Architectures", 2018 (arXiv 1808.05567); of the pointers per pixel: Dukhan, "The Indirect Convolution Algorithm",
@@ -14,15 +14,12 @@ use super::filter::{Group, Line, PackedFilter, tile_pixels};
 use super::simd::{Isa, Simd, dispatch};
 use crate::network::Window;
 
-/// Bytes of filters that share the first-level cache with a tile's inputs.
-const CHUNK_BYTES: usize = 40 << 10;
+/// Bytes of a chunk's filters: they stream from the second-level cache while a tile's sums stay in registers.
+const CHUNK_BYTES: usize = 64 << 10;
 /// Pixels of a unit at most: its outputs and inputs stay in the second-level cache.
 const UNIT_PIXELS: usize = 1024;
 /// Pixels of a unit at least: below, reading the filters costs more than balance gains.
 const UNIT_PIXELS_LEAST: usize = 48;
-
-/// The longest tile of any instruction set, in pixels.
-const MAX_PIXELS: usize = 12;
 
 /// Sixteen zeros, for taps outside the map.
 static ZEROS: Line = Line([0.0; 16]);
@@ -74,7 +71,7 @@ pub(super) struct Conv2d {
     bias: Vec<f32>,
     /// Pieces that the pixels of each group are cut into.
     pieces: usize,
-    /// Input blocks whose filters stay in the first-level cache.
+    /// Input blocks of a chunk.
     chunk_blocks: usize,
 }
 
@@ -167,11 +164,11 @@ unsafe fn unit_body<S: Simd>(conv: &Conv2d, unit: usize, operands: Operands<'_>)
             lines_ahead: (conv.chunk_blocks * group.blocks * g.c_block())
                 .div_ceil((end - begin).div_ceil(tile) * blocks),
         };
-        let mut pixel = begin;
-        while pixel < end {
+        let mut cursor = Cursor::at(g, begin);
+        for index in 0..(end - begin).div_ceil(tile) {
+            let count = tile.min(end - begin - index * tile);
             // SAFETY: the caller's contract.
-            unsafe { tile_of::<S>(&pass, pixel, tile.min(end - pixel), (pixel - begin) / tile) };
-            pixel += tile;
+            unsafe { tile_of::<S>(&pass, &mut cursor, count, index) };
         }
     }
 }
@@ -192,21 +189,21 @@ struct Pass<'a> {
 
 /// Picks the tile's compiled shape.
 #[inline(always)]
-unsafe fn tile_of<S: Simd>(pass: &Pass<'_>, pixel: usize, count: usize, index: usize) {
+unsafe fn tile_of<S: Simd>(pass: &Pass<'_>, cursor: &mut Cursor, count: usize, index: usize) {
     // SAFETY: the caller's contract.
     unsafe {
         let widest = S::TILE_PIXELS.len();
         match (pass.conv.geometry.planar, pass.group.blocks, S::TILE_PIXELS[0]) {
-            (false, 1, 2) => tile_body::<S, 1, 2, false>(pass, pixel, count, index),
-            (true, 1, 2) => tile_body::<S, 1, 2, true>(pass, pixel, count, index),
-            (false, 1, 6) => tile_body::<S, 1, 6, false>(pass, pixel, count, index),
-            (true, 1, 6) => tile_body::<S, 1, 6, true>(pass, pixel, count, index),
-            (true, 2, 12) if widest >= 2 => tile_body::<S, 2, 12, true>(pass, pixel, count, index),
-            (false, 1, 12) if widest >= 2 => tile_body::<S, 1, 12, false>(pass, pixel, count, index),
-            (false, 2, 12) if widest >= 2 => tile_body::<S, 2, 12, false>(pass, pixel, count, index),
-            (false, 3, 12) if widest >= 3 => tile_body::<S, 3, 8, false>(pass, pixel, count, index),
-            (false, 4, 12) if widest >= 4 => tile_body::<S, 4, 6, false>(pass, pixel, count, index),
-            (false, 5, 12) if widest >= 5 => tile_body::<S, 5, 5, false>(pass, pixel, count, index),
+            (false, 1, 2) => tile_body::<S, 1, 2, false>(pass, cursor, count, index),
+            (true, 1, 2) => tile_body::<S, 1, 2, true>(pass, cursor, count, index),
+            (false, 1, 6) => tile_body::<S, 1, 6, false>(pass, cursor, count, index),
+            (true, 1, 6) => tile_body::<S, 1, 6, true>(pass, cursor, count, index),
+            (true, 2, 12) if widest >= 2 => tile_body::<S, 2, 12, true>(pass, cursor, count, index),
+            (false, 1, 12) if widest >= 2 => tile_body::<S, 1, 12, false>(pass, cursor, count, index),
+            (false, 2, 12) if widest >= 2 => tile_body::<S, 2, 12, false>(pass, cursor, count, index),
+            (false, 3, 12) if widest >= 3 => tile_body::<S, 3, 8, false>(pass, cursor, count, index),
+            (false, 4, 12) if widest >= 4 => tile_body::<S, 4, 6, false>(pass, cursor, count, index),
+            (false, 5, 12) if widest >= 5 => tile_body::<S, 5, 5, false>(pass, cursor, count, index),
             (_, blocks, _) => unreachable!("no tile of {blocks} blocks"),
         }
     }
@@ -223,16 +220,17 @@ struct Pixel {
     pq: usize,
 }
 
-/// `KB` output blocks of `NP` pixels from `pixel` on, of which `count` are real; the others read zeros and are dropped.
+/// `KB` output blocks of the next `NP` pixels, of which `count` are real; the others read zeros and are dropped. `index` is
+/// the tile's number in its unit.
 #[inline(always)]
 unsafe fn tile_body<S: Simd, const KB: usize, const NP: usize, const PLANAR: bool>(
     pass: &Pass<'_>,
-    pixel: usize,
+    cursor: &mut Cursor,
     count: usize,
     index: usize,
 ) {
     let g = &pass.conv.geometry;
-    let pixels = pixels_of::<NP>(g, pixel, count);
+    let pixels = cursor.take::<NP>(g, count);
     let (h, w) = (g.h as isize, g.w as isize);
     let hw = g.h * g.w;
     let (c_block, c_stride, pixel_stride) = if PLANAR { (3, hw, 1) } else { (16, 1, 16) };
@@ -317,29 +315,42 @@ unsafe fn step<S: Simd, const KB: usize, const NP: usize>(
     }
 }
 
-/// The tile's pixels; those beyond `count` lie outside the map.
-#[inline(always)]
-fn pixels_of<const NP: usize>(g: &Geometry, first: usize, count: usize) -> [Pixel; NP] {
-    let mut pixels = [Pixel { h: isize::MIN / 2, w: 0, image: 0, pq: 0 }; NP];
-    let map = g.p * g.q;
-    let (mut image, mut pq) = (first / map, first % map);
-    let (mut p, mut q) = (pq / g.q, pq % g.q);
-    for pixel in pixels.iter_mut().take(count.min(MAX_PIXELS)) {
-        *pixel = Pixel {
-            h: (p * g.window.stride.0) as isize - g.window.padding.0 as isize,
-            w: (q * g.window.stride.1) as isize - g.window.padding.1 as isize,
-            image,
-            pq,
-        };
-        (pq, q) = (pq + 1, q + 1);
-        if q == g.q {
-            (p, q) = (p + 1, 0);
-        }
-        if pq == map {
-            (image, pq, p) = (image + 1, 0, 0);
-        }
+/// The next pixel of a unit, counted through rows and images.
+struct Cursor {
+    image: usize,
+    /// Index in the output map, and its row and column.
+    pq: usize,
+    p: usize,
+    q: usize,
+}
+
+impl Cursor {
+    fn at(g: &Geometry, pixel: usize) -> Self {
+        let map = g.p * g.q;
+        Cursor { image: pixel / map, pq: pixel % map, p: pixel % map / g.q, q: pixel % g.q }
     }
-    pixels
+
+    /// The next `count` pixels; those beyond lie outside the map.
+    #[inline(always)]
+    fn take<const NP: usize>(&mut self, g: &Geometry, count: usize) -> [Pixel; NP] {
+        let mut pixels = [Pixel { h: isize::MIN / 2, w: 0, image: 0, pq: 0 }; NP];
+        for pixel in pixels.iter_mut().take(count) {
+            *pixel = Pixel {
+                h: (self.p * g.window.stride.0) as isize - g.window.padding.0 as isize,
+                w: (self.q * g.window.stride.1) as isize - g.window.padding.1 as isize,
+                image: self.image,
+                pq: self.pq,
+            };
+            (self.pq, self.q) = (self.pq + 1, self.q + 1);
+            if self.q == g.q {
+                (self.p, self.q) = (self.p + 1, 0);
+            }
+            if self.p == g.p {
+                (self.image, self.pq, self.p) = (self.image + 1, 0, 0);
+            }
+        }
+        pixels
+    }
 }
 
 /// Adds the tile to what earlier chunks left, and after the last one bias and ReLU.

@@ -18,9 +18,14 @@ pub(super) struct Group {
     pub blocks: usize,
 }
 
-/// Cuts `blocks` output blocks into as few groups of nearly equal size as the instruction set's registers allow.
-pub(super) fn groups(isa: Isa, blocks: usize) -> Vec<Group> {
-    let most = tile_pixels(isa).len();
+/// Pixels up to which three blocks beside eight pixels read the filters best: the 8×8 maps.
+const SMALL_MAP: usize = 64;
+
+/// Cuts `blocks` output blocks over `pixels` into as few groups of nearly equal size as the instruction set's registers
+/// allow.
+pub(super) fn groups(isa: Isa, blocks: usize, pixels: usize) -> Vec<Group> {
+    let widest = tile_pixels(isa).len();
+    let most = if pixels <= SMALL_MAP { widest.min(3) } else { widest };
     let count = blocks.div_ceil(most);
     (0..count)
         .map(|g| {
@@ -60,9 +65,16 @@ pub(super) struct FilterRow<'a> {
 
 impl PackedFilter {
     /// Packs `rows`, one an output channel, a multiple of 16, over `c` input channels in blocks of `c_block` and `taps`
-    /// = R·S.
-    pub fn pack(isa: Isa, rows: &[FilterRow<'_>], c: usize, c_block: usize, taps: usize) -> Self {
-        let groups = groups(isa, rows.len() / 16);
+    /// = R·S, for maps of `pixels`.
+    pub fn pack(
+        isa: Isa,
+        rows: &[FilterRow<'_>],
+        c: usize,
+        c_block: usize,
+        taps: usize,
+        pixels: usize,
+    ) -> Self {
+        let groups = groups(isa, rows.len() / 16, pixels);
         let block_lines = c * taps;
         let mut lines = vec![Line([0.0; 16]); rows.len() / 16 * block_lines];
         for group in &groups {

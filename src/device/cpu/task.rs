@@ -206,8 +206,8 @@ impl Binder<'_> {
         let filters = values.iter().flat_map(|part| part.chunks_exact(input.c * taps));
         let rows: Vec<FilterRow<'_>> =
             filters.zip(&scales).map(|(values, &scale)| FilterRow { values, scale }).collect();
-        let filter = PackedFilter::pack(self.isa, &rows, input.c, geometry.c_block(), taps);
         let batch = self.program.options.batch;
+        let filter = PackedFilter::pack(self.isa, &rows, input.c, geometry.c_block(), taps, batch * p * q);
         let conv = Conv2d::new(self.isa, geometry, filter, bias, batch, self.threads);
         Ok(Task::Conv2d { conv, input, outputs })
     }
