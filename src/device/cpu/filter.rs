@@ -65,7 +65,7 @@ pub(super) struct FilterRow<'a> {
 
 impl PackedFilter {
     /// Packs `rows`, one an output channel, a multiple of 16, over `c` input channels in blocks of `c_block` and `taps`
-    /// = R·S, for maps of `pixels`.
+    /// = R·S, for maps of `pixels` an image: the batch must not change the order of a sum.
     pub fn pack(
         isa: Isa,
         rows: &[FilterRow<'_>],

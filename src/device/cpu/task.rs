@@ -207,7 +207,7 @@ impl Binder<'_> {
         let rows: Vec<FilterRow<'_>> =
             filters.zip(&scales).map(|(values, &scale)| FilterRow { values, scale }).collect();
         let batch = self.program.options.batch;
-        let filter = PackedFilter::pack(self.isa, &rows, input.c, geometry.c_block(), taps, batch * p * q);
+        let filter = PackedFilter::pack(self.isa, &rows, input.c, geometry.c_block(), taps, p * q);
         let conv = Conv2d::new(self.isa, geometry, filter, bias, batch, self.threads);
         Ok(Task::Conv2d { conv, input, outputs })
     }

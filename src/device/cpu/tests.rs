@@ -137,7 +137,7 @@ fn convolution_on_every_instruction_set() {
         {
             let rows: Vec<FilterRow<'_>> =
                 weights.chunks(c * taps).map(|values| FilterRow { values, scale: 0.5 }).collect();
-            let filter = PackedFilter::pack(isa, &rows, c, 16, taps, n * p * q);
+            let filter = PackedFilter::pack(isa, &rows, c, 16, taps, p * q);
             let geometry = Geometry { c, h: size.0, w: size.1, window, p, q, planar: false };
             let conv = Conv2d::new(isa, geometry, filter, bias.clone(), n, threads);
             let mut output = Maps::new(n, (k + 48, 32, k), (p, q));
@@ -204,7 +204,7 @@ fn the_planar_first_convolution() {
     for isa in Isa::available() {
         let rows: Vec<FilterRow<'_>> =
             weights.chunks(27).map(|values| FilterRow { values, scale: 1.0 }).collect();
-        let filter = PackedFilter::pack(isa, &rows, 3, 3, 9, n * p * q);
+        let filter = PackedFilter::pack(isa, &rows, 3, 3, 9, p * q);
         let geometry = Geometry { c: 3, h, w, window, p, q, planar: true };
         let conv = Conv2d::new(isa, geometry, filter, vec![0.0; k], n, 2);
         let mut output = Maps::new(n, (k, 0, k), (p, q));
