@@ -2,14 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::{DType, Weights};
+use super::{PREPROCESS, Weights};
 use crate::error::{Error, Result};
 use crate::network::Parameter;
 
 /// The auxiliary head of torchvision's file, which only training uses.
 const AUXILIARY: &str = "AuxLogits.";
-/// Tensors that belong to preprocessing.
-const PREPROCESS: &str = "preprocess.";
 /// The counter torchvision's batch norms keep.
 const COUNTER: &str = ".num_batches_tracked";
 
@@ -45,7 +43,7 @@ impl Weights {
             Some(got) if got != shape => return wrong(format!("expected shape {shape:?}, got {got:?}")),
             _ => {}
         }
-        if self.dtype(name) == Some(DType::I64) {
+        if self.dtype(name).is_some_and(|dtype| !dtype.is_float()) {
             return wrong("holds integers where real numbers belong".into());
         }
         let values = self.f32(name)?;

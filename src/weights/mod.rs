@@ -5,43 +5,20 @@
 //! and no pickle is executed.
 
 mod check;
+mod dtype;
+mod elements;
 mod pth;
 pub(crate) mod random;
 mod safetensors;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
-/// Type of a tensor's elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DType {
-    /// IEEE 754 binary32.
-    F32,
-    /// IEEE 754 binary64.
-    F64,
-    /// IEEE 754 binary16.
-    F16,
-    /// The upper half of a binary32.
-    Bf16,
-    /// Signed 64-bit integer.
-    I64,
-}
-
-impl DType {
-    /// Bytes of one element.
-    pub fn bytes(self) -> usize {
-        match self {
-            DType::F64 | DType::I64 => 8,
-            DType::F32 => 4,
-            DType::F16 | DType::Bf16 => 2,
-        }
-    }
-}
+pub use dtype::DType;
 
 /// Where a tensor's elements lie.
 #[derive(Clone, Debug)]
@@ -59,6 +36,41 @@ impl Entry {
     fn elements(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// Bytes of all elements.
+    fn bytes(&self) -> usize {
+        self.elements() * self.dtype.bytes()
+    }
+}
+
+/// Tensors that belong to preprocessing, not to the network, are called so.
+const PREPROCESS: &str = "preprocess.";
+
+/// Longest name and most dimensions a tensor may have.
+const MAX_NAME_BYTES: usize = 256;
+const MAX_DIMENSIONS: usize = 16;
+
+/// Bytes of a tensor, if that number exists; so do then the strides of all its dimensions, even of an empty tensor.
+fn checked_bytes(dtype: DType, shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(dtype.bytes(), |n, &d| n.checked_mul(d.max(1)))?;
+    (shape.len() <= MAX_DIMENSIONS).then(|| dtype.bytes() * shape.iter().product::<usize>())
+}
+
+/// Text from a file as it may stand in a message: one short line.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+/// Whether `name` may stand for a tensor.
+///
+/// # Errors
+/// [`Error::Format`] for a name that is too long or would break a line.
+fn check_name(path: &Path, name: &str) -> Result<()> {
+    if name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
+        let problem = format!("has a tensor called `{}`…, which is no usable name", printable(name));
+        return Err(Error::format(path, problem));
+    }
+    Ok(())
 }
 
 /// What holds the bytes.
@@ -85,11 +97,13 @@ impl Weights {
     /// # Errors
     /// [`Error::Io`] when it cannot be read, [`Error::Format`] or [`Error::Tensor`] when it is not what it claims to be.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
-        let about = file.metadata().map_err(|e| Error::io(path, "read", e))?;
-        if about.is_dir() {
-            return Err(Error::format(path, "is a folder; give a .safetensors or .pth file"));
+        // Asked before opening: a pipe would wait for its other end.
+        let about = fs::metadata(path).map_err(|e| Error::io(path, "read", e))?;
+        if !about.is_file() {
+            let what = if about.is_dir() { "a folder" } else { "no regular file" };
+            return Err(Error::format(path, format!("is {what}; give a .safetensors or .pth file")));
         }
+        let file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
         if about.len() == 0 {
             return Err(Error::format(path, "is empty; give a .safetensors or .pth file"));
         }
@@ -142,6 +156,7 @@ impl Weights {
 
     fn assemble(path: &Path, bytes: Bytes, header: Header) -> Result<Self> {
         let Header { mut entries, metadata } = header;
+        entries.iter().try_for_each(|entry| check_name(path, &entry.name))?;
         strip_prefix(&mut entries);
         let mut index = HashMap::with_capacity(entries.len());
         for (i, entry) in entries.iter().enumerate() {
@@ -182,94 +197,6 @@ impl Weights {
         self.metadata.insert(key.to_string(), value.to_string());
     }
 
-    /// Elements of a floating-point tensor as float32, row-major; borrowed from the file where it holds them so.
-    ///
-    /// # Errors
-    /// [`Error::Tensor`] when it is missing or of another type.
-    pub fn f32(&self, name: &str) -> Result<Cow<'_, [f32]>> {
-        let entry = self.entry(name)?;
-        if entry.dtype == DType::F32 && entry.strides.is_none() && cfg!(target_endian = "little") {
-            let bytes = &self.bytes.as_slice()[entry.start..entry.start + entry.elements() * 4];
-            if let Ok(values) = bytemuck::try_cast_slice(bytes) {
-                return Ok(Cow::Borrowed(values));
-            }
-        }
-        let values = match entry.dtype {
-            DType::F32 => self.gather(entry, f32::from_le_bytes),
-            DType::F64 => self.gather(entry, |bytes| f64::from_le_bytes(bytes) as f32),
-            DType::F16 => self.gather(entry, |bytes| half::f16::from_le_bytes(bytes).to_f32()),
-            DType::Bf16 => self.gather(entry, |bytes| half::bf16::from_le_bytes(bytes).to_f32()),
-            DType::I64 => {
-                return Err(Error::tensor(&self.path, name, "holds integers where real numbers belong"));
-            }
-        };
-        Ok(Cow::Owned(values))
-    }
-
-    /// Elements of a floating-point tensor as float64, row-major.
-    ///
-    /// # Errors
-    /// As [`Weights::f32`].
-    pub fn f64(&self, name: &str) -> Result<Vec<f64>> {
-        let entry = self.entry(name)?;
-        if entry.dtype == DType::F64 {
-            return Ok(self.gather(entry, f64::from_le_bytes));
-        }
-        Ok(self.f32(name)?.iter().map(|&x| f64::from(x)).collect())
-    }
-
-    /// Elements of an integer tensor, row-major.
-    ///
-    /// # Errors
-    /// [`Error::Tensor`] when it is missing or of another type.
-    pub fn i64(&self, name: &str) -> Result<Vec<i64>> {
-        let entry = self.entry(name)?;
-        if entry.dtype != DType::I64 {
-            return Err(Error::tensor(&self.path, name, "holds real numbers where integers belong"));
-        }
-        Ok(self.gather(entry, i64::from_le_bytes))
-    }
-
-    fn entry(&self, name: &str) -> Result<&Entry> {
-        let found = self.index.get(name).map(|&i| &self.entries[i]);
-        found.ok_or_else(|| Error::tensor(&self.path, name, "missing"))
-    }
-
-    /// A tensor's elements in row-major order.
-    fn gather<const B: usize, T>(&self, entry: &Entry, decode: impl Fn([u8; B]) -> T) -> Vec<T> {
-        let bytes = &self.bytes.as_slice()[entry.start..];
-        let element = |i: usize| {
-            let mut raw = [0; B];
-            raw.copy_from_slice(&bytes[i * B..][..B]);
-            decode(raw)
-        };
-        let Some(strides) = &entry.strides else { return (0..entry.elements()).map(element).collect() };
-        let mut values = Vec::with_capacity(entry.elements());
-        let mut at = vec![0usize; strides.len()];
-        for _ in 0..entry.elements() {
-            values.push(element(at.iter().zip(strides).map(|(i, stride)| i * stride).sum()));
-            for d in (0..at.len()).rev() {
-                at[d] += 1;
-                if at[d] < entry.shape[d] {
-                    break;
-                }
-                at[d] = 0;
-            }
-        }
-        values
-    }
-
-    /// A tensor's bytes as a file stores them: row-major, little-endian.
-    fn stored(&self, entry: &Entry) -> Cow<'_, [u8]> {
-        let bytes = self.bytes.as_slice();
-        match (&entry.strides, entry.dtype.bytes()) {
-            (None, size) => Cow::Borrowed(&bytes[entry.start..entry.start + entry.elements() * size]),
-            (_, 8) => Cow::Owned(self.gather(entry, |b: [u8; 8]| b).concat()),
-            (_, 4) => Cow::Owned(self.gather(entry, |b: [u8; 4]| b).concat()),
-            _ => Cow::Owned(self.gather(entry, |b: [u8; 2]| b).concat()),
-        }
-    }
-
     /// Writes all tensors and metadata as safetensors. The file appears whole or not at all.
     ///
     /// # Errors
@@ -279,8 +206,8 @@ impl Weights {
     }
 
     /// Writes all tensors as a `.pth` that `torch.load(weights_only=True)` reads as a `state_dict`. Batch norms get the
-    /// `num_batches_tracked` that a strict `load_state_dict` asks for. Metadata lies in a record of its own, which
-    /// PyTorch passes over. The file appears whole or not at all.
+    /// `num_batches_tracked` that a strict `load_state_dict` asks for. Metadata and `preprocess.*` lie in a record of
+    /// their own, which PyTorch passes over. The file appears whole or not at all.
     ///
     /// # Errors
     /// [`Error::Io`] when it cannot be written.

@@ -1,70 +1,87 @@
 //! The zip form: `NAME/data.pkl` describes the tensors, `NAME/data/KEY` is a storage, `NAME/byteorder` says `little`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::Cursor;
 use std::path::Path;
 
 use zip::{CompressionMethod, ZipArchive};
 
-use super::super::Header;
-use super::METADATA_RECORD;
+use super::super::{Header, printable, safetensors};
+use super::SIDE_RECORD;
 use super::pickle::Pickle;
 use super::state_dict::{Place, entries};
 use crate::error::{Error, Result};
 
 /// Reads the records and the pickle of `content`.
 pub(in super::super) fn read(path: &Path, content: &[u8]) -> Result<Header> {
-    let records = records(path, content)?;
-    let Some(prefix) = records.keys().find_map(|name| name.strip_suffix("data.pkl")) else {
-        return Err(Error::format(path, "is a zip archive without data.pkl: not a file of torch.save"));
-    };
-    let record = |name: &str| {
-        let place = records.get(&format!("{prefix}{name}"))?;
-        Some(&content[place.start..place.start + place.bytes])
-    };
+    let (records, prefix) = records(path, content)?;
+    let place = |name: &str| records.get(&format!("{prefix}{name}")).copied();
+    let record = |name: &str| place(name).map(|place| &content[place.start..place.start + place.bytes]);
     if record("byteorder").is_some_and(|order| order != b"little") {
         return Err(Error::format(path, "holds big-endian numbers: save it on a little-endian machine"));
     }
     let description = record("data.pkl").unwrap_or_default();
     let (pickle, root, _) = Pickle::run(description).map_err(|problem| Error::format(path, problem))?;
-    let place = |key: &str| records.get(&format!("{prefix}data/{key}")).copied();
-    let metadata = record(METADATA_RECORD).and_then(|json| serde_json::from_slice(json).ok());
-    let metadata: BTreeMap<String, String> = metadata.unwrap_or_default();
-    Ok(Header { entries: entries(path, &pickle, root, place)?, metadata })
+    let mut header = Header {
+        entries: entries(path, &pickle, root, |key| place(&format!("data/{key}")))?,
+        metadata: Default::default(),
+    };
+    if let (Some(place), Some(side)) = (place(SIDE_RECORD), record(SIDE_RECORD)) {
+        let mut side = safetensors::read(path, side)?;
+        side.entries.iter_mut().for_each(|entry| entry.start += place.start);
+        header.entries.append(&mut side.entries);
+        header.metadata = side.metadata;
+    }
+    Ok(header)
 }
 
-/// Where each record lies; all must be stored as they are.
-fn records(path: &Path, content: &[u8]) -> Result<HashMap<String, Place>> {
+/// Where each record lies, and what stands before `data.pkl` in its name. All must be stored as they are, each name
+/// once. Checksums are left to those who copy files: to compare them would read all of it.
+fn records(path: &Path, content: &[u8]) -> Result<(HashMap<String, Place>, String)> {
+    let wrong = |problem: String| Error::format(path, problem);
     let broken = |e: zip::result::ZipError| {
-        let problem = format!("is a broken zip archive: {e}; copy it again");
-        Error::format(path, problem.replace('\n', " "))
+        wrong(format!("is a broken zip archive: {}; copy it again", printable(&e.to_string())))
     };
     let mut archive = ZipArchive::new(Cursor::new(content)).map_err(broken)?;
-    let mut records = HashMap::new();
+    if count_directory(content, archive.central_directory_start()) != archive.len() {
+        return Err(wrong("is a zip archive in which a record stands twice: refused".into()));
+    }
+    let (mut records, mut prefix) = (HashMap::new(), None);
     for i in 0..archive.len() {
         let record = archive.by_index_raw(i).map_err(broken)?;
-        let name: String = record.name().chars().filter(|c| !c.is_control()).collect();
-        if record.compression() != CompressionMethod::Stored {
-            let problem = format!("record `{name}` is compressed; torch.save stores records as they are");
-            return Err(Error::format(path, problem));
+        let (name, shown) = (record.name(), printable(record.name()));
+        if record.compression() != CompressionMethod::Stored || record.encrypted() {
+            let problem = format!("record `{shown}` is compressed or encrypted: save it again with torch.save");
+            return Err(wrong(problem));
         }
         let (start, bytes) = (record.data_start(), record.size());
-        let start = usize::try_from(start).ok();
-        let bytes = usize::try_from(bytes).ok();
-        let place = match (start, bytes) {
-            (Some(start), Some(bytes))
-                if start.checked_add(bytes).is_some_and(|end| end <= content.len()) =>
-            {
-                Place { start, bytes }
-            }
-            _ => {
-                return Err(Error::format(
-                    path,
-                    format!("record `{name}` reaches beyond the end of the file"),
-                ));
-            }
-        };
-        records.insert(name, place);
+        if record.compressed_size() != bytes
+            || start.checked_add(bytes).is_none_or(|end| end > content.len() as u64)
+        {
+            return Err(wrong(format!("record `{shown}` claims {bytes} bytes, more than the file has of it")));
+        }
+        if let Some(before) = name.strip_suffix("data.pkl").filter(|p| p.is_empty() || p.ends_with('/'))
+            && prefix.replace(before.to_string()).is_some()
+        {
+            return Err(wrong("is a zip archive with two records data.pkl: not a file of torch.save".into()));
+        }
+        records.insert(name.to_string(), Place { start: start as usize, bytes: bytes as usize });
     }
-    Ok(records)
+    match prefix {
+        Some(prefix) => Ok((records, prefix)),
+        None => Err(wrong("is a zip archive without data.pkl: not a file of torch.save".into())),
+    }
+}
+
+/// Entries of the archive's directory at `start`, those included whose name another one has.
+fn count_directory(content: &[u8], start: u64) -> usize {
+    let mut rest = usize::try_from(start).ok().and_then(|start| content.get(start..)).unwrap_or_default();
+    let mut count = 0;
+    // Signature, 24 bytes of numbers, lengths of name, extra field and comment, 12 bytes more, those three.
+    while rest.starts_with(b"PK\x01\x02") && rest.len() >= 46 {
+        let length = |at: usize| usize::from(u16::from_le_bytes([rest[at], rest[at + 1]]));
+        rest = rest.get(46 + length(28) + length(30) + length(32)..).unwrap_or_default();
+        count += 1;
+    }
+    count
 }

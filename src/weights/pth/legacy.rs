@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::super::Header;
+use super::super::{Header, printable};
 use super::pickle::{Pickle, Value};
 use super::state_dict::{Place, entries};
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ pub(in super::super) fn read(path: &Path, content: &[u8]) -> Result<Header> {
         Ok((pickle, root))
     };
     let (magic, root) = next()?;
-    if !matches!(magic.value(root), Value::Long(bytes) if bytes[..] == MAGIC) {
+    if !matches!(magic.value(root), Value::Long(bytes) if *bytes == MAGIC) {
         return Err(wrong("is a pickle, but not one of torch.save: save model.state_dict() with it".into()));
     }
     let (protocol, root) = next()?;
@@ -40,24 +40,31 @@ pub(in super::super) fn read(path: &Path, content: &[u8]) -> Result<Header> {
     let sizes = storage_bytes(&object);
     let mut places = HashMap::new();
     for &key in list {
-        let key = keys.string(key).map_err(wrong)?;
-        let beyond = || wrong(format!("storage `{key}` reaches beyond the end of the file: copy it again"));
+        let key = keys.text(key).map_err(wrong)?;
+        let beyond = || wrong(format!("storage `{}` reaches beyond the end of the file: copy it again", printable(key)));
         let count = content.get(at..at + 8).ok_or_else(beyond)?;
         let mut raw = [0; 8];
         raw.copy_from_slice(count);
-        let element =
-            *sizes.get(key).ok_or_else(|| wrong(format!("storage `{key}` belongs to no tensor")))?;
-        let bytes = usize::try_from(i64::from_le_bytes(raw)).ok().and_then(|n| n.checked_mul(element));
+        let unknown = || wrong(format!("storage `{}` belongs to no tensor", printable(key)));
+        let element = sizes.get(key).ok_or_else(unknown)?;
+        let bytes = usize::try_from(i64::from_le_bytes(raw)).ok().and_then(|n| n.checked_mul(*element));
         let start = at + 8;
         let end = bytes.and_then(|bytes| start.checked_add(bytes)).filter(|&end| end <= content.len());
         at = end.ok_or_else(beyond)?;
-        places.insert(key.to_string(), Place { start, bytes: at - start });
+        let twice = places.insert(key, Place { start, bytes: at - start });
+        if twice.is_some() {
+            return Err(wrong(format!("storage `{}` stands twice in the file", printable(key))));
+        }
     }
     let entries = entries(path, &object, root, |key| places.get(key).copied())?;
     Ok(Header { entries, metadata: Default::default() })
 }
 
 /// Bytes of an element of each storage the pickle mentions.
-fn storage_bytes(pickle: &Pickle<'_>) -> HashMap<String, usize> {
-    pickle.storages().map(|storage| (storage.key.clone(), storage.dtype.bytes())).collect()
+fn storage_bytes<'a>(pickle: &Pickle<'a>) -> HashMap<&'a str, usize> {
+    let of = |value: &Value<'a>| match value {
+        Value::Storage(storage) => Some((storage.key, storage.dtype.bytes())),
+        _ => None,
+    };
+    pickle.values().iter().filter_map(of).collect()
 }

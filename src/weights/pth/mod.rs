@@ -14,5 +14,5 @@ pub(super) use archive::read as read_zip;
 pub(super) use legacy::read as read_legacy;
 pub(super) use write::write;
 
-/// The record that carries nodal's metadata, which PyTorch passes over.
-const METADATA_RECORD: &str = "nodal.json";
+/// The record, a safetensors file, that carries the metadata and the `preprocess.*` tensors. PyTorch passes over it.
+const SIDE_RECORD: &str = "nodal.safetensors";

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::{DType, Entry};
+use super::super::{Entry, check_name, checked_bytes, printable};
 use super::pickle::{Id, Pickle, Tensor, Value};
 use crate::error::{Error, Result};
 
@@ -33,7 +33,8 @@ pub(super) fn entries(
     let mut entries = Vec::new();
     for &(key, value) in dict {
         if let (Value::Str(name), Value::Tensor(tensor)) = (pickle.value(key), pickle.value(value)) {
-            entries.push(entry(path, name, tensor, place(&tensor.storage.key))?);
+            check_name(path, name)?;
+            entries.push(entry(path, name, tensor, place(tensor.storage.key))?);
         }
     }
     if entries.is_empty() {
@@ -45,7 +46,7 @@ pub(super) fn entries(
 fn find_dict<'a>(pickle: &'a Pickle<'_>, root: Id) -> Option<&'a [(Id, Id)]> {
     let Value::Dict(dict) = pickle.value(root) else { return None };
     let inner = |name: &str| {
-        let named = |&&(key, _): &&(Id, Id)| matches!(pickle.value(key), Value::Str(text) if text == name);
+        let named = |&&(key, _): &&(Id, Id)| matches!(pickle.value(key), Value::Str(text) if *text == name);
         dict.iter().find(named).and_then(|&(_, value)| match pickle.value(value) {
             Value::Dict(inner) => Some(inner.as_slice()),
             _ => None,
@@ -54,42 +55,50 @@ fn find_dict<'a>(pickle: &'a Pickle<'_>, root: Id) -> Option<&'a [(Id, Id)]> {
     Some(CHECKPOINT_KEYS.into_iter().find_map(inner).unwrap_or(dict))
 }
 
-fn entry(path: &Path, name: &str, tensor: &Tensor, place: Option<Place>) -> Result<Entry> {
+fn entry(path: &Path, name: &str, tensor: &Tensor<'_>, place: Option<Place>) -> Result<Entry> {
     let wrong = |problem: String| Error::tensor(path, name, problem);
     let Tensor { storage, offset, shape, strides } = tensor;
-    let dtype: DType = storage.dtype;
-    let place = place.ok_or_else(|| wrong(format!("its storage `{}` is missing", storage.key)))?;
-    let claimed = storage.elements.checked_mul(dtype.bytes());
-    if claimed.is_none_or(|bytes| bytes > place.bytes) {
-        let (claimed, bytes) = (storage.elements, place.bytes);
-        return Err(wrong(format!(
-            "its storage claims {claimed} elements, the file holds {bytes} bytes of it"
-        )));
+    let (dtype, elements) = (storage.dtype, storage.elements);
+    let place = place.ok_or_else(|| wrong(format!("its storage `{}` is missing", printable(storage.key))))?;
+    if elements.checked_mul(dtype.bytes()).is_none_or(|bytes| bytes > place.bytes) {
+        let problem =
+            format!("its storage claims {elements} elements, the file holds {} bytes of it", place.bytes);
+        return Err(wrong(problem));
     }
     if shape.len() != strides.len() {
         return Err(wrong(format!("has {} dimensions and {} strides", shape.len(), strides.len())));
     }
-    // One more than the last element's index; overlapping elements would let a small file ask for much memory.
-    let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    let Some(bytes) = checked_bytes(dtype, shape) else {
+        return Err(wrong(format!("its shape {shape:?} overflows")));
+    };
+    let count = bytes / dtype.bytes();
+    // The last element's index, if that number exists.
     let last = shape.iter().zip(strides).try_fold(*offset, |at, (&d, &stride)| {
         d.saturating_sub(1).checked_mul(stride).and_then(|step| at.checked_add(step))
     });
-    let (Some(count), Some(last)) = (count, last) else {
-        return Err(wrong(format!("its shape {shape:?} overflows")));
-    };
-    if count > storage.elements || (count > 0 && last >= storage.elements) {
+    if count > 0 && last.is_none_or(|last| last >= elements) {
         return Err(wrong(format!(
-            "shape {shape:?} with strides {strides:?} from element {offset} leaves its storage of {} elements",
-            storage.elements
+            "shape {shape:?} with strides {strides:?} from element {offset} leaves its storage of {elements} elements"
         )));
     }
-    let mut expected = 1;
-    let contiguous = shape.iter().zip(strides).rev().all(|(&d, &stride)| {
-        let fits = d <= 1 || stride == expected;
-        expected *= d.max(1);
-        fits
-    });
+    if count > elements {
+        // Else a small file could ask for much memory.
+        return Err(wrong(format!(
+            "shape {shape:?} repeats the {elements} elements of its storage: save tensor.contiguous()"
+        )));
+    }
     let start = place.start + if count == 0 { 0 } else { offset * dtype.bytes() };
-    let strides = (!contiguous && count > 0).then(|| strides.clone());
+    let strides = (count > 0 && !is_contiguous(shape, strides)).then(|| strides.clone());
     Ok(Entry { name: name.to_string(), dtype, shape: shape.clone(), start, strides })
+}
+
+/// Whether elements follow one another row-major; strides of dimensions of one element do not matter. `shape` has
+/// passed [`checked_bytes`].
+fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
+    let mut expected = 1;
+    shape.iter().zip(strides).rev().all(|(&d, &stride)| {
+        let fits = d == 1 || stride == expected;
+        expected *= d;
+        fits
+    })
 }

@@ -1,27 +1,30 @@
 //! Writes the zip form as `torch.save` does: protocol 2, records stored and aligned to 64 bytes.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::super::{DType, Weights};
-use super::METADATA_RECORD;
+use super::super::{DType, Entry, PREPROCESS, Weights, safetensors};
+use super::SIDE_RECORD;
 use crate::error::Result;
 use crate::files::write_whole;
 
-/// A tensor to write: its name, type, shape and bytes.
+/// A tensor to write.
 struct Record<'a> {
     name: String,
     dtype: DType,
     shape: &'a [usize],
-    bytes: std::borrow::Cow<'a, [u8]>,
+    /// Where its elements lie; `None` for a batch counter, a zero.
+    entry: Option<&'a Entry>,
 }
 
 /// Writes all of `weights` to `path`.
 pub(in super::super) fn write(weights: &Weights, path: &Path) -> Result<()> {
-    let records = records(weights);
+    let (ours, theirs): (Vec<&Entry>, _) = weights.entries.iter().partition(|e| e.name.starts_with(PREPROCESS));
+    let records = records(weights, theirs);
     write_whole(path, |file| {
         let mut archive = ZipWriter::new(file);
         let options = SimpleFileOptions::default()
@@ -29,33 +32,37 @@ pub(in super::super) fn write(weights: &Weights, path: &Path) -> Result<()> {
             .last_modified_time(zip::DateTime::default())
             .with_alignment(64);
         let mut record = |name: &str, bytes: &[u8]| -> io::Result<()> {
+            let options = options.large_file(u32::try_from(bytes.len()).is_err());
             archive.start_file(format!("archive/{name}"), options)?;
             archive.write_all(bytes)
         };
         record("data.pkl", &pickle(&records))?;
         record("byteorder", b"little")?;
         for (i, tensor) in records.iter().enumerate() {
-            record(&format!("data/{i}"), &tensor.bytes)?;
+            let bytes = tensor.entry.map_or(Cow::Owned(vec![0; 8]), |entry| weights.stored(entry));
+            record(&format!("data/{i}"), &bytes)?;
         }
         record("version", b"3\n")?;
-        if !weights.metadata.is_empty() {
-            record(METADATA_RECORD, serde_json::json!(weights.metadata).to_string().as_bytes())?;
+        if !weights.metadata.is_empty() || !ours.is_empty() {
+            let mut side = Vec::new();
+            safetensors::write_tensors(weights, ours, &mut side)?;
+            record(SIDE_RECORD, &side)?;
         }
         archive.finish()?;
         Ok(())
     })
 }
 
-/// All tensors in order, with a batch counter behind each running variance that has none.
-fn records(weights: &Weights) -> Vec<Record<'_>> {
+/// The `entries` in order, with a batch counter behind each running variance that has none.
+fn records<'a>(weights: &Weights, entries: Vec<&'a Entry>) -> Vec<Record<'a>> {
     let mut records = Vec::new();
-    for entry in &weights.entries {
+    for entry in entries {
         let (name, dtype) = (entry.name.clone(), entry.dtype);
-        records.push(Record { name, dtype, shape: &entry.shape, bytes: weights.stored(entry) });
+        records.push(Record { name, dtype, shape: &entry.shape, entry: Some(entry) });
         let Some(layer) = entry.name.strip_suffix(".running_var") else { continue };
         let name = format!("{layer}.num_batches_tracked");
         if weights.shape(&name).is_none() {
-            records.push(Record { name, dtype: DType::I64, shape: &[], bytes: vec![0; 8].into() });
+            records.push(Record { name, dtype: DType::I64, shape: &[], entry: None });
         }
     }
     records
@@ -69,13 +76,7 @@ fn pickle(records: &[Record<'_>]) -> Vec<u8> {
         text(&mut p, &record.name);
         p.extend_from_slice(b"ctorch._utils\n_rebuild_tensor_v2\n((");
         text(&mut p, "storage");
-        let class = match record.dtype {
-            DType::F32 => "FloatStorage",
-            DType::F64 => "DoubleStorage",
-            DType::F16 => "HalfStorage",
-            DType::Bf16 => "BFloat16Storage",
-            DType::I64 => "LongStorage",
-        };
+        let class = record.dtype.storage_class();
         p.extend_from_slice(format!("ctorch\n{class}\n").as_bytes());
         text(&mut p, &i.to_string());
         text(&mut p, "cpu");
