@@ -66,11 +66,16 @@ fn lay_out(
         check_name(path, &name)?;
         let wrong = |problem: String| Error::tensor(path, &name, problem);
         let Some(dtype) = DType::of_safetensors(&dtype) else {
-            return Err(wrong(format!("has elements of type {}, which nodal does not read", printable(&dtype))));
+            return Err(wrong(format!(
+                "has elements of type {}, which nodal does not read",
+                printable(&dtype)
+            )));
         };
         if from != end {
             let what = if from < end { "overlaps the tensor" } else { "leaves a hole" };
-            return Err(wrong(format!("begins at byte {from} of the data, not at {end}: it {what} before it")));
+            return Err(wrong(format!(
+                "begins at byte {from} of the data, not at {end}: it {what} before it"
+            )));
         }
         let Some(bytes) = checked_bytes(dtype, &shape) else {
             let dimensions = &shape[..shape.len().min(super::MAX_DIMENSIONS)];

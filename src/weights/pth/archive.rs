@@ -51,14 +51,17 @@ fn records(path: &Path, content: &[u8]) -> Result<(HashMap<String, Place>, Strin
         let record = archive.by_index_raw(i).map_err(broken)?;
         let (name, shown) = (record.name(), printable(record.name()));
         if record.compression() != CompressionMethod::Stored || record.encrypted() {
-            let problem = format!("record `{shown}` is compressed or encrypted: save it again with torch.save");
+            let problem =
+                format!("record `{shown}` is compressed or encrypted: save it again with torch.save");
             return Err(wrong(problem));
         }
         let (start, bytes) = (record.data_start(), record.size());
         if record.compressed_size() != bytes
             || start.checked_add(bytes).is_none_or(|end| end > content.len() as u64)
         {
-            return Err(wrong(format!("record `{shown}` claims {bytes} bytes, more than the file has of it")));
+            return Err(wrong(format!(
+                "record `{shown}` claims {bytes} bytes, more than the file has of it"
+            )));
         }
         if let Some(before) = name.strip_suffix("data.pkl").filter(|p| p.is_empty() || p.ends_with('/'))
             && prefix.replace(before.to_string()).is_some()

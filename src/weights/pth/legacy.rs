@@ -41,7 +41,9 @@ pub(in super::super) fn read(path: &Path, content: &[u8]) -> Result<Header> {
     let mut places = HashMap::new();
     for &key in list {
         let key = keys.text(key).map_err(wrong)?;
-        let beyond = || wrong(format!("storage `{}` reaches beyond the end of the file: copy it again", printable(key)));
+        let beyond = || {
+            wrong(format!("storage `{}` reaches beyond the end of the file: copy it again", printable(key)))
+        };
         let count = content.get(at..at + 8).ok_or_else(beyond)?;
         let mut raw = [0; 8];
         raw.copy_from_slice(count);

@@ -23,7 +23,8 @@ struct Record<'a> {
 
 /// Writes all of `weights` to `path`.
 pub(in super::super) fn write(weights: &Weights, path: &Path) -> Result<()> {
-    let (ours, theirs): (Vec<&Entry>, _) = weights.entries.iter().partition(|e| e.name.starts_with(PREPROCESS));
+    let (ours, theirs): (Vec<&Entry>, _) =
+        weights.entries.iter().partition(|e| e.name.starts_with(PREPROCESS));
     let records = records(weights, theirs);
     write_whole(path, |file| {
         let mut archive = ZipWriter::new(file);

@@ -146,7 +146,11 @@ impl<'a> Pickle<'a> {
             b')' => Value::Tuple(Vec::new()),
             b']' => Value::List(Vec::new()),
             b'}' => Value::Dict(Vec::new()),
-            _ => return Err(format!("its pickle has opcode 0x{opcode:02x}, which no state_dict needs: refused")),
+            _ => {
+                return Err(format!(
+                    "its pickle has opcode 0x{opcode:02x}, which no state_dict needs: refused"
+                ));
+            }
         };
         self.push(value)
     }
