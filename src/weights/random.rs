@@ -15,7 +15,7 @@
 
 use std::path::Path;
 
-use super::{Bytes, DType, Entry, Header, Weights};
+use super::{Bytes, DType, Entry, Header, Weights, checked_bytes};
 use crate::error::{Error, Result};
 use crate::network::Parameter;
 
@@ -98,12 +98,21 @@ impl Weights {
     /// Random weights for `parameters`, the same on every machine for one seed.
     ///
     /// # Errors
-    /// [`Error::Memory`] when there is too little memory.
+    /// [`Error::Memory`] when there is too little memory; [`Error::Tensor`] for a shape without dimensions, or too large.
     pub fn random(seed: u64, parameters: &[Parameter]) -> Result<Self> {
-        let total: usize = parameters.iter().map(|p| p.shape.iter().product::<usize>()).sum();
+        let path = Path::new("random weights");
+        let mut total = 0usize;
+        for Parameter { name, shape } in parameters {
+            let elements = checked_bytes(DType::F32, shape).filter(|_| !shape.is_empty());
+            let sum = elements.and_then(|bytes| total.checked_add(bytes / size_of::<f32>()));
+            total =
+                sum.ok_or_else(|| Error::tensor(path, name, format!("cannot have the shape {shape:?}")))?;
+        }
         let mut values: Vec<f32> = Vec::new();
-        let memory =
-            |_| Error::Memory { what: "random weights".into(), needed_bytes: total * size_of::<f32>() };
+        let memory = |_| Error::Memory {
+            what: "random weights".into(),
+            needed_bytes: total.saturating_mul(size_of::<f32>()),
+        };
         values.try_reserve_exact(total).map_err(memory)?;
         let mut entries = Vec::with_capacity(parameters.len());
         for parameter in parameters {
@@ -119,7 +128,7 @@ impl Weights {
             draw(seed, parameter, &mut values);
         }
         let header = Header { entries, metadata: Default::default() };
-        Self::assemble(Path::new("random weights"), Bytes::Values(values), header)
+        Self::assemble(path, Bytes::Values(values), header)
     }
 }
 
