@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
-from safetensors.torch import save_file
 
+import safetensors_file
 import weights as generator
 
 HERE = Path(__file__).parent
@@ -75,6 +75,11 @@ def relative(a, b):
     return (torch.linalg.vector_norm(a.double() - b) / torch.linalg.vector_norm(b)).item()
 
 
+def release(package):
+    """Its version without the build, such as `+cpu`."""
+    return package.__version__.split("+")[0]
+
+
 def reference(seed, classes, height, width, batch, padding, full, dtype):
     """All tensors and metadata of one file."""
     net, x = network(seed, classes, padding), images(seed, batch, height, width)
@@ -85,7 +90,7 @@ def reference(seed, classes, height, width, batch, padding, full, dtype):
     metadata = {
         "mode": "eval", "avg_pool_padding": padding, "weights.seed": str(seed), "weights.classes": str(classes),
         "f32_error.logits": repr(relative(logits32, logits)), "f32_error.layer": repr(layer_error),
-        "made_by": f"torch {torch.__version__}, torchvision {torchvision.__version__}",
+        "made_by": f"torch {release(torch)}, torchvision {release(torchvision)}",
     }
     tensors = {"input": x, "logits": logits.to(dtype)}
     for name, value in layers.items():
@@ -103,8 +108,8 @@ def reference(seed, classes, height, width, batch, padding, full, dtype):
 def save_weights(net, path, legacy):
     state = {name: value.contiguous() for name, value in net.state_dict().items()}
     if path.suffix == ".safetensors":
-        state = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
-        save_file(state, path)
+        state = {name: value.numpy() for name, value in state.items() if not name.endswith("num_batches_tracked")}
+        safetensors_file.save(path, state, {})
     else:
         torch.save(state, path, _use_new_zipfile_serialization=not legacy)
 
@@ -134,7 +139,7 @@ def main():
         torchvision.models.inception.F.avg_pool2d = pool
         dtype = torch.float64 if args.f64 else torch.float32
         net, tensors, metadata = reference(*job, args.full, dtype)
-        save_file(tensors, path, metadata)
+        safetensors_file.save(path, {name: value.numpy() for name, value in tensors.items()}, metadata)
         for weights in args.weights:
             save_weights(net, weights, args.legacy)
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, " + ", ".join(f"{k} {v}" for k, v in metadata.items()))
