@@ -40,6 +40,8 @@ keys = pickle.dumps(["0"], 2)
 magic = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 legacy = magic + pickle.dumps(1001, 2) + pickle.dumps({}, 2) + state_dict() + keys
 write("pth", "legacy", legacy + struct.pack("<q", 16) + bytes(64))
+for file in (ROOT.parent / "tests/data").glob("*.pth"):
+    write("pth", file.stem, file.read_bytes())
 write("pth", "plain", pickle.dumps({"a": [1, 2.5, ("b", None, True)]}, 2))
 for i, crop in enumerate(sorted(CROPS.glob("*/*.jpg"))[:4]):
     (ROOT / "corpus/image").mkdir(parents=True, exist_ok=True)

@@ -68,14 +68,18 @@ pub fn text(text: &str) -> Vec<u8> {
     [b"X", (text.len() as u32).to_le_bytes().as_slice(), text.as_bytes()].concat()
 }
 
-pub fn int(n: i32) -> Vec<u8> {
-    [b"J", n.to_le_bytes().as_slice()].concat()
+/// BININT where it fits, else LONG1.
+pub fn int(n: i64) -> Vec<u8> {
+    match i32::try_from(n) {
+        Ok(n) => [b"J", n.to_le_bytes().as_slice()].concat(),
+        Err(_) => [b"\x8a\x08", n.to_le_bytes().as_slice()].concat(),
+    }
 }
 
 /// One entry of a state_dict: a float tensor over storage `key` of `elements`.
-pub fn tensor(name: &str, key: &str, elements: i32, offset: i32, shape: &[i32], strides: &[i32]) -> Vec<u8> {
+pub fn tensor(name: &str, key: &str, elements: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
     let tuple =
-        |items: &[i32]| [b"(".to_vec(), items.iter().flat_map(|&i| int(i)).collect(), b"t".to_vec()].concat();
+        |items: &[i64]| [b"(".to_vec(), items.iter().flat_map(|&i| int(i)).collect(), b"t".to_vec()].concat();
     [
         text(name),
         b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec(),
@@ -117,7 +121,7 @@ pub fn pth_of(first: Vec<u8>) -> Vec<u8> {
 }
 
 /// The older form: five pickles, then storages `0` and `1` with the lengths given.
-pub fn legacy(magic: &[u8], protocol: i32, lengths: [i64; 2]) -> Vec<u8> {
+pub fn legacy(magic: &[u8], protocol: i64, lengths: [i64; 2]) -> Vec<u8> {
     let header = [
         b"\x80\x02\x8a\x0a".to_vec(),
         magic.to_vec(),

@@ -16,15 +16,15 @@ pub fn unknown() -> Vec<Case> {
     ]
 }
 
-/// A header that claims more data than addresses reach: the last of its tensors of half an exabyte and more.
+/// A header that claims more data than addresses reach: sixteen tensors of an exabyte, less 8 bytes.
 fn beyond_addresses() -> Vec<u8> {
-    let (each, last) = (1u64 << 61, (1u64 << 61) - 8);
+    let (each, last) = (1u64 << 60, (1u64 << 60) - 8);
     let tensor = |i: u64| {
-        let (from, bytes) = (i * each, if i == 7 { last } else { each });
+        let (from, bytes) = (i * each, if i == 15 { last } else { each });
         let to = from + bytes;
         format!(r#""t{i}":{{"dtype":"I64","shape":[{}],"data_offsets":[{from},{to}]}}"#, bytes / 8)
     };
-    let tensors: Vec<String> = (0..8).map(tensor).collect();
+    let tensors: Vec<String> = (0..16).map(tensor).collect();
     safetensors(&format!("{{{}}}", tensors.join(",")), &values())
 }
 

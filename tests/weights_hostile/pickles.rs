@@ -42,16 +42,25 @@ pub fn archives() -> Vec<Case> {
 
 /// Tensors that do not fit their storage.
 pub fn tensors() -> Vec<Case> {
-    let of = |shape: &[i32], strides: &[i32]| pth_of(tensor("a.weight", "0", 6, 0, shape, strides));
-    let big = 1 << 30;
+    let of = |shape: &[i64], strides: &[i64]| pth_of(tensor("a.weight", "0", 6, 0, shape, strides));
+    let steps = [1 << 48, 1 << 48, 1 << 32, 1 << 16, 1];
     vec![
         ("negative elements", pth_of(tensor("a.weight", "0", -6, 0, &[2, 3], &[3, 1])), "size of -6"),
+        (
+            "2^63-1 elements",
+            pth_of(tensor("a.weight", "0", i64::MAX, 0, &[2, 3], &[3, 1])),
+            "claims 9223372036854775807",
+        ),
         ("negative offset", pth_of(tensor("a.weight", "0", 6, -1, &[2, 3], &[3, 1])), "size of -1"),
         ("negative stride", of(&[2, 3], &[-3, 1]), "size of -3"),
         ("negative shape in a pickle", of(&[-2, 3], &[3, 1]), "size of -2"),
-        ("overflowing shape in a pickle", of(&[i32::MAX; 3], &[1; 3]), "overflows"),
-        ("empty, but its strides overflow", of(&[0, big, big, big], &[1, 1, 1, 1]), "overflows"),
-        ("an index beyond 64 bits", of(&[2, 3, 1], &[i32::MAX, i32::MAX, 1]), "leaves its storage"),
+        ("overflowing shape in a pickle", of(&[i64::MAX; 3], &[1; 3]), "overflows"),
+        (
+            "empty, but its strides overflow",
+            of(&[0, 1 << 16, 1 << 16, 1 << 16, 1 << 16], &steps),
+            "overflows",
+        ),
+        ("an index beyond 64 bits", of(&[2, 3, 2], &[i64::MAX, i64::MAX, i64::MAX]), "leaves its storage"),
         (
             "offset beyond the storage",
             pth_of(tensor("a.weight", "0", 6, 1, &[2, 3], &[3, 1])),
