@@ -1,4 +1,5 @@
 # nodal: everything a newcomer types. `make` alone lists the targets.
+SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help build demo test check bench reference peers fuzz clean
 
@@ -27,10 +28,11 @@ demo: build ## make weights, classify crops, replay a libtorch reference, show t
 test: cargo ## run all tests
 	cargo test
 
-check: cargo ## format, lints, documentation, and each feature by itself
+check: cargo ## format, lints, documentation, the README's dependencies, and each feature by itself
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+	cargo tree -e normal --depth 1 --no-default-features --features cpu | sed 's| (/.*||' | diff - <(sed -n '/<!-- tree/,/tree -->/p' README.md | grep -v -e tree -e '```')
 	for feature in cpu cuda sim cli; do cargo check --quiet --no-default-features --features $$feature || exit 1; done
 
 bench: cargo ## criterion benches of every kernel

@@ -1,4 +1,4 @@
-//! *Where* a program runs. A device turns the steps of a [`Program`] into work on its own memory; what it gives back
+//! *Where* a program runs. A device turns the steps of a [program](crate::program) into work on its own memory; what it gives back
 //! are host tensors.
 
 #[cfg(feature = "cpu")]
