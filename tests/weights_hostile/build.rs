@@ -59,6 +59,15 @@ pub fn claim_encrypted(archive: Vec<u8>) -> Vec<u8> {
     patch(archive, 6, 8, &[1, 0])
 }
 
+/// Every record at the file's far end, beyond it.
+pub fn far(archive: Vec<u8>) -> Vec<u8> {
+    let beyond = (archive.len() as u32 + 1).to_le_bytes();
+    let directory = (0..archive.len()).filter(|&at| archive[at..].starts_with(b"PK\x01\x02"));
+    let mut moved = archive.clone();
+    directory.for_each(|at| moved[at + 42..at + 46].copy_from_slice(&beyond));
+    moved
+}
+
 /// Every record with this uncompressed size.
 pub fn claim_size(archive: Vec<u8>, bytes: u32) -> Vec<u8> {
     patch(archive, 22, 24, &bytes.to_le_bytes())
@@ -169,4 +178,11 @@ pub fn legacy_keys(keys: &[&str]) -> Vec<u8> {
         [b"](".to_vec(), keys.iter().flat_map(|k| text(k)).collect(), b"e.".to_vec()].concat()
     };
     replaced(legacy(&MAGIC, 1001, [6, 2]), &list(&["0", "1"]), &list(keys))
+}
+
+/// `archive` with the first mention of a record's name, in its local header, replaced.
+pub fn renamed_first(mut archive: Vec<u8>, old: &[u8], new: &[u8]) -> Vec<u8> {
+    let at = (0..archive.len()).find(|&at| archive[at..].starts_with(old)).unwrap();
+    archive[at..at + new.len()].copy_from_slice(new);
+    archive
 }

@@ -7,6 +7,9 @@ use crate::build::*;
 pub fn archives() -> Vec<Case> {
     let pickle = dict(&good_items());
     let doubled = archive(&[("m/data.pkl", &pickle), ("m/data/0", &[0; 24]), ("m/data/1", &[0; 24])]);
+    let locator = b"PK\x06\x06PK\x06\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0";
+    let end = b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0";
+    let ends = [locator.as_slice(), end].concat().repeat(1 << 17);
     let side = archive(&[
         ("m/data.pkl", &pickle),
         ("m/data/0", &[1; 24]),
@@ -36,6 +39,19 @@ pub fn archives() -> Vec<Case> {
             archive(&[("m/data.pkl", &pickle), ("m/data/0", &[0; 20]), ("m/data/1", &[0; 8])]),
             "claims 6 elements, the file holds 20 bytes",
         ),
+        (
+            "a comment behind",
+            [archive(&[("m/data.pkl", &pickle)]), vec![0; 9]].concat(),
+            "broken zip archive",
+        ),
+        // A reader that looks for the directory's end from every signature takes minutes here.
+        ("a million ends", [b"PK\x03\x04".to_vec(), ends].concat(), "broken zip archive"),
+        (
+            "another name in front",
+            renamed_first(archive(&[("m/data.pkl", &pickle)]), b"m/data.pkl", b"m/data.PKL"),
+            "claims",
+        ),
+        ("records that lie elsewhere", far(archive(&[("m/data.pkl", &pickle)])), "claims"),
         ("broken side record", side, "its header is longer than the file"),
     ]
 }

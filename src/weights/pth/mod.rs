@@ -5,6 +5,7 @@
 //! that knows how to build values and nothing else: see [`pickle`].
 
 mod archive;
+mod directory;
 mod legacy;
 mod pickle;
 mod state_dict;
