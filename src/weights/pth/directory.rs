@@ -133,3 +133,54 @@ fn number(bytes: &[u8], at: usize, width: usize) -> Option<u64> {
     raw[..width].copy_from_slice(bytes.get(at..)?.get(..width)?);
     Some(u64::from_le_bytes(raw))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One record `m/data.pkl` of 5 bytes, all its numbers with 64 bits, behind another extra field; then the end, with
+    /// 64 bits too.
+    fn wide_archive() -> Vec<u8> {
+        let name = b"m/data.pkl";
+        let mut file = [b"PK\x03\x04".as_slice(), &[0; 22], &[10, 0, 0, 0], name, b"hello"].concat();
+        let directory = file.len();
+        let extra = [b"FB\x02\0zz\x01\0\x18\0".as_slice(), &le(5), &le(5), &le(0)].concat();
+        file.extend(
+            [b"PK\x01\x02".as_slice(), &[0; 16], &[0xFF; 8], &[10, 0, extra.len() as u8, 0]].concat(),
+        );
+        file.extend([&[0; 10], [0xFF; 4].as_slice(), name, &extra].concat());
+        let end = file.len() as u64;
+        file.extend(
+            [b"PK\x06\x06".as_slice(), &le(44), &[0; 20], &le(1), &le(0), &le(directory as u64)].concat(),
+        );
+        file.extend([b"PK\x06\x07".as_slice(), &[0; 4], &le(end), &[1, 0, 0, 0]].concat());
+        file.extend([b"PK\x05\x06".as_slice(), &[0; 4], &[0xFF; 12], &[0, 0]].concat());
+        file
+    }
+
+    fn le(n: u64) -> [u8; 8] {
+        n.to_le_bytes()
+    }
+
+    #[test]
+    fn numbers_of_64_bits_are_read() {
+        let file = wide_archive();
+        let records = records(Path::new("wide"), &file).unwrap();
+        let [("m/data.pkl", Place { start, bytes: 5 })] = records[..] else { panic!("{records:?}") };
+        assert_eq!(&file[start..start + 5], b"hello");
+    }
+
+    #[test]
+    fn a_changed_byte_never_panics() {
+        let file = wide_archive();
+        for at in 0..file.len() {
+            for value in [0, 1, 0x7F, 0xFF] {
+                let mut changed = file.clone();
+                changed[at] = value;
+                if let Ok(records) = records(Path::new("changed"), &changed) {
+                    assert!(records.iter().all(|(_, place)| place.start + place.bytes <= changed.len()));
+                }
+            }
+        }
+    }
+}
