@@ -53,12 +53,7 @@ fn every_layer_matches_libtorch() {
 fn every_instruction_set_matches_libtorch() {
     for isa in Isa::available() {
         let device = Device::open(&format!("cpu:{}", isa.name()), Some(2)).unwrap();
-        // The portable code rounds products before it adds them, which PyTorch's does not.
-        let tolerances = match isa {
-            Isa::Portable => Tolerances::parse("2e-6").unwrap(),
-            _ => Tolerances::default(),
-        };
-        assert!(holds(&references()[2], &device, Fusion::Full, &tolerances), "{}", isa.name());
+        assert!(holds(&references()[2], &device, Fusion::Full, &Tolerances::default()), "{}", isa.name());
     }
 }
 

@@ -55,7 +55,7 @@ def random_weights(seed, shapes):
         elif len(shape) == 4:
             values = np.sqrt(2.0 / fan_in) * normal(b)
         elif len(shape) == 2:
-            values = 4.0 * (np.sqrt(1.0 / fan_in) * normal(b))
+            values = np.sqrt(1.0 / fan_in) * (normal(b) + 0.125)
         elif name.endswith(("bn.weight", "running_var")):
             values = 0.75 + 0.5 * uniform(b)
         else:
