@@ -10,14 +10,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused a file.
-    #[error("{}: cannot {doing}: {source}", path.display())]
+    #[error("{}: cannot {doing}: {reason}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What was attempted, as a verb: `read`, `write`, `map`.
         doing: &'static str,
         /// The system's reason.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A weight or reference file that is not what it claims to be.
     #[error("{}: {problem}", path.display())]
@@ -78,8 +78,8 @@ pub enum Error {
 
 impl Error {
     /// [`Error::Io`] for `path`.
-    pub fn io(path: &Path, doing: &'static str, source: std::io::Error) -> Self {
-        Error::Io { path: path.to_path_buf(), doing, source }
+    pub fn io(path: &Path, doing: &'static str, reason: std::io::Error) -> Self {
+        Error::Io { path: path.to_path_buf(), doing, reason }
     }
 
     /// [`Error::Format`] for `path`.

@@ -34,6 +34,8 @@ fn refused(arguments: &[&str], says: &str) {
     if output.status.code() == Some(1) {
         let last = message.lines().last().unwrap_or_default();
         assert!(last.starts_with("nodal: "), "{arguments:?}: {message}");
+        let reason = last.rsplit(": ").next().unwrap_or_default();
+        assert_eq!(last.matches(reason).count(), 1, "{arguments:?} says it twice: {message}");
     }
 }
 
