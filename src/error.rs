@@ -67,7 +67,7 @@ pub enum Error {
         problem: String,
     },
     /// Memory that could not be had.
-    #[error("{what} needs {needed_bytes} bytes of memory, which could not be allocated")]
+    #[error("{what} needs {:.1} GB of memory, more than there is: make it smaller", *needed_bytes as f64 / 1e9)]
     Memory {
         /// For what.
         what: String,

@@ -57,19 +57,19 @@ def nodal(binary, weights, args, seconds):
     return json.loads(subprocess.run([str(c) for c in command], check=True, capture_output=True).stdout)
 
 
-def agreement(net, onnx, binary, weights, threads):
+def agreement(net, onnx, binary, weights, threads, size):
     """Logits of one crop by all three must agree before anything is timed."""
     from PIL import Image
     crop = Path(__file__).parents[2] / "examples/crops/val/grass/grass-000.jpg"
     grey = np.asarray(Image.open(crop), dtype=np.float32)
-    padded = np.zeros((299, 299), np.float32)
-    top, left = (299 - grey.shape[0]) // 2, (299 - grey.shape[1]) // 2
+    padded = np.zeros((size, size), np.float32)
+    top, left = (size - grey.shape[0]) // 2, (size - grey.shape[1]) // 2
     padded[top:top + grey.shape[0], left:left + grey.shape[1]] = grey
     x = np.repeat(padded[None, None] / np.float32(127.5) - np.float32(1), 3, axis=1)
     with torch.no_grad():
         ours = net(torch.from_numpy(x)).sigmoid().item()
     theirs = 1 / (1 + np.exp(-onnx.run(None, {"x": x})[0].item()))
-    command = [binary, "predict", "--weights", weights, "--threads", str(threads), "--json", str(crop)]
+    command = [binary, "predict", "--weights", weights, "--threads", str(threads), "--size", str(size), "--json", str(crop)]
     result = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["results"][0]
     p = result["probabilities"]["positive"]
     print(f"probability of one crop: PyTorch {ours:.7f}, ONNX Runtime {theirs:.7f}, nodal {p:.7f}")
@@ -94,7 +94,7 @@ def main():
         subprocess.run([args.nodal, "init", "--seed", "1", "-o", weights], check=True, capture_output=True)
         net = pytorch(weights)
         onnx = session(net, args.size, args.threads, folder)
-        agreement(net, onnx, args.nodal, weights, args.threads)
+        agreement(net, onnx, args.nodal, weights, args.threads, args.size)
 
         x = torch.randn(args.batch, 3, args.size, args.size)
         last = x.to(memory_format=torch.channels_last)

@@ -197,7 +197,8 @@ fn summary(rows: &[Row], classes: &[String]) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, name)| format!("{count} {name}"))
         .collect();
-    format!("{} crops: {}\n", rows.len(), counts.join(", "))
+    let crops = if rows.len() == 1 { "crop" } else { "crops" };
+    format!("{} {crops}: {}\n", rows.len(), counts.join(", "))
 }
 
 /// Sums of the probabilities and number of crops of each node that is named.

@@ -40,8 +40,10 @@ impl Image {
     /// [`Error::Io`] when it cannot be read, [`Error::Image`] when it is no image that can be used.
     pub fn open(path: &Path) -> Result<Self> {
         let about = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?;
-        if about.is_dir() {
-            return Err(Error::image(path, "is a folder where an image belongs"));
+        // Asked before reading: a pipe would wait for its other end.
+        if !about.is_file() {
+            let what = if about.is_dir() { "a folder" } else { "no regular file" };
+            return Err(Error::image(path, format!("is {what} where an image belongs")));
         }
         if about.len() > MAX_BYTES {
             let problem = format!("has {} bytes: an image file may have {MAX_BYTES}", about.len());

@@ -107,7 +107,7 @@ impl Conv2d {
         let most = (pixels / UNIT_PIXELS_LEAST).max(least);
         let even = (least..=most).find(|pieces| {
             let units = groups * pieces;
-            units >= 4 * threads || (units >= 2 * threads && units.is_multiple_of(threads))
+            units >= 8 * threads || (units >= 4 * threads && units.is_multiple_of(threads))
         });
         Conv2d {
             geometry,
@@ -149,6 +149,10 @@ unsafe fn unit_body<S: Simd>(conv: &Conv2d, unit: usize, operands: Operands<'_>)
     let (begin, end) =
         (tiles * piece / conv.pieces * tile, (tiles * (piece + 1) / conv.pieces * tile).min(pixels));
 
+    // With fewer images than planned some pieces have no pixels left.
+    if begin >= end {
+        return;
+    }
     let c_blocks = g.c / g.c_block();
     for chunk in (0..c_blocks).step_by(conv.chunk_blocks) {
         let blocks = conv.chunk_blocks.min(c_blocks - chunk);

@@ -66,10 +66,13 @@ impl Cpu {
     pub fn new(program: &Program, weights: &Weights, threads: usize, isa: Option<&str>) -> Result<Self> {
         let isa = isa.map_or(Ok(Isa::detect()), Isa::named)?;
         let lines = program.arena_bytes.div_ceil(size_of::<Line>());
+        let what = format!("a batch of {}", program.options.batch);
+        let memory = Error::Memory { what, needed_bytes: program.arena_bytes };
+        if available_bytes().is_some_and(|available| program.arena_bytes > available) {
+            return Err(memory);
+        }
         let mut arena = Vec::new();
-        arena
-            .try_reserve_exact(lines)
-            .map_err(|_| Error::Memory { what: "the arena".into(), needed_bytes: program.arena_bytes })?;
+        arena.try_reserve_exact(lines).map_err(|_| memory)?;
         arena.resize(lines, Line([0.0; 16]));
 
         let mut threads = Threads::new(threads);
@@ -145,6 +148,15 @@ impl Executor for Cpu {
         }
         Ok(())
     }
+}
+
+/// Memory that can be had without driving others out, where the system tells: it hands out more than it has, and ends the
+/// process that uses it.
+fn available_bytes() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    let kilobytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
+    kilobytes.checked_mul(1024)
 }
 
 /// Where `view` lies in the arena.
