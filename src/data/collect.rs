@@ -1,5 +1,6 @@
 //! The images that a path names: one file, a folder of them, or a `nodes.csv` that lists them with what is known of each.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -9,8 +10,8 @@ use crate::error::{Error, Result};
 /// Extensions of files in a folder that count as images, in any case.
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "tif", "tiff", "bmp"];
 
-/// Folders inside folders that are followed.
-const MAX_DEPTH: usize = 32;
+/// Columns of a CSV that mean something here.
+const COLUMNS: [&str; 5] = ["image", "node", "patient", "view", "label"];
 
 /// One image and what a CSV says of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -27,16 +28,21 @@ pub struct Sample {
     pub label: Option<String>,
 }
 
-/// The images that `path` names, a folder's sorted by name; whether a single file or a row can be read shows later.
+/// The images that `path` names; whether an image can be read shows when it is opened.
+///
+/// A folder stands for the images in it and below, known by their extension and sorted by the bytes of their paths; hidden
+/// files are passed over, links are followed, and no folder is read twice. A CSV has a line of column names, `image` and any
+/// of `node`, `patient`, `view` and `label` in any order and among others; its paths start at its own folder, its rows
+/// keep their order, and an empty field stands for nothing known.
 ///
 /// # Errors
 /// [`Error::Io`] when a folder or CSV cannot be read; [`Error::Image`] for a folder without images;
-/// [`Error::Format`] for a CSV without an `image` column or with a broken row.
+/// [`Error::Format`] for a CSV without an `image` column or with a broken row, by its line.
 pub fn collect(path: &Path) -> Result<Vec<Sample>> {
     if path.is_dir() {
         let mut files = Vec::new();
-        walk(path, 0, &mut files)?;
-        files.sort();
+        walk(path, &mut HashSet::new(), &mut files)?;
+        files.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
         if files.is_empty() {
             return Err(Error::image(path, "holds no image: no .jpg, .png, .tif or .bmp in it or below"));
         }
@@ -48,19 +54,24 @@ pub fn collect(path: &Path) -> Result<Vec<Sample>> {
     Ok(vec![Sample { image: path.to_path_buf(), ..Sample::default() }])
 }
 
-fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
+/// Adds the images of `folder` and the folders below; `seen` holds the real paths of those that were read.
+fn walk(folder: &Path, seen: &mut HashSet<PathBuf>, files: &mut Vec<PathBuf>) -> Result<()> {
     let unreadable = |e| Error::io(folder, "read", e);
+    if !seen.insert(folder.canonicalize().map_err(unreadable)?) {
+        return Ok(());
+    }
+    let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
-        let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            paths.push(entry.path());
         }
-        // A link to a folder is not followed: it may lead back here.
-        if entry.file_type().map_err(unreadable)?.is_dir() {
-            if depth < MAX_DEPTH {
-                walk(&path, depth + 1, files)?;
-            }
+    }
+    // Which of two links to one folder is followed does not depend on the file system.
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            walk(&path, seen, files)?;
         } else if path
             .extension()
             .is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
@@ -72,30 +83,33 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 fn read_csv(path: &Path) -> Result<Vec<Sample>> {
-    let broken = |e: csv::Error| match e.into_kind() {
-        csv::ErrorKind::Io(e) => Error::io(path, "read", e),
-        csv::ErrorKind::Deserialize { pos, err } => {
-            let line = pos.map_or(0, |pos| pos.line());
-            Error::format(path, format!("line {line}: {err}; a row needs at least `image`"))
-        }
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let line = pos.map_or(0, |pos| pos.line());
-            Error::format(path, format!("line {line}: expected {expected_len} fields, got {len}"))
-        }
-        csv::ErrorKind::Utf8 { pos, .. } => {
-            Error::format(path, format!("line {}: is not UTF-8", pos.map_or(0, |pos| pos.line())))
-        }
-        other => Error::format(path, format!("is no CSV: {other:?}")),
-    };
+    let about = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?;
+    if !about.is_file() {
+        return Err(Error::format(path, "is no regular file: copy the table into one"));
+    }
+    let broken = |e| broken_row(path, e);
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(broken)?;
-    let headers = reader.headers().map_err(broken)?;
-    if !headers.iter().any(|name| name == "image") {
-        return Err(Error::format(path, "has no column `image`: its first line must name the columns"));
+    let columns: csv::StringRecord =
+        reader.headers().map_err(broken)?.iter().map(str::to_ascii_lowercase).collect();
+    for known in COLUMNS {
+        let problem = match columns.iter().filter(|name| *name == known).count() {
+            0 if known == "image" => {
+                "has no column `image`: its first line must name the columns, with commas between them".into()
+            }
+            0 | 1 => continue,
+            count => format!("has {count} columns `{known}`: keep one"),
+        };
+        return Err(Error::format(path, problem));
     }
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut samples = Vec::new();
-    for row in reader.deserialize::<Sample>() {
-        let mut sample = row.map_err(broken)?;
+    for row in reader.records() {
+        let row = row.map_err(broken)?;
+        let mut sample: Sample = row.deserialize(Some(&columns)).map_err(broken)?;
+        if sample.image.as_os_str().is_empty() {
+            let line = row.position().map_or(0, csv::Position::line);
+            return Err(Error::format(path, format!("line {line}: names no image")));
+        }
         sample.image = folder.join(&sample.image);
         samples.push(sample);
     }
@@ -103,4 +117,20 @@ fn read_csv(path: &Path) -> Result<Vec<Sample>> {
         return Err(Error::format(path, "lists no image"));
     }
     Ok(samples)
+}
+
+/// What is wrong with `path`, by line.
+fn broken_row(path: &Path, error: csv::Error) -> Error {
+    let at = |pos: Option<csv::Position>, problem: String| {
+        Error::format(path, format!("line {}: {problem}", pos.map_or(0, |pos| pos.line())))
+    };
+    match error.into_kind() {
+        csv::ErrorKind::Io(e) => Error::io(path, "read", e),
+        csv::ErrorKind::Deserialize { pos, err } => at(pos, format!("{err}; a row needs at least `image`")),
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            at(pos, format!("expected {expected_len} fields, got {len}"))
+        }
+        csv::ErrorKind::Utf8 { pos, .. } => at(pos, "is not UTF-8".into()),
+        other => Error::format(path, format!("is no CSV: {other:?}")),
+    }
 }

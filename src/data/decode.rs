@@ -1,15 +1,20 @@
-//! Images in memory, from JPEG, PNG, TIFF and BMP files: 8 and 16 bits, grey or RGB. The format is told by the content.
+//! Images in memory, from JPEG, PNG, TIFF and BMP files: 1 to 16 bits, grey, RGB or from a palette. The format is told by
+//! the content, and limits are checked in the header, before memory is taken for pixels.
 //!
 //! JPEG leaves the last bit of a pixel to the decoder. Networks are trained on what libjpeg-turbo makes of it (Pillow,
 //! OpenCV, torchvision), so a decoder that gives the same pixels is used here.
 //!
-//! Left out: alpha is dropped; the orientation that a camera notes in EXIF is not applied, as Pillow's `Image.open`
-//! does not apply it either.
+//! Pixels are kept as the file has them, 8 or 16 bits, and become float32 on the scale 0 to 255 when they are read.
+//!
+//! Left out: alpha is dropped, a pixel keeps the colour that stands in the file; the orientation that a camera notes in
+//! EXIF is not applied, as Pillow's `Image.open` does not apply it either; palettes in TIFF, and pixels of real numbers.
+//!
+//! Not noticed: a JPEG scan that ends early and properly, end marker and all. It is filled up as libjpeg fills it.
 
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use libjpeg_turbo_rs::{DecodeLimits, Decoder, JpegError, PixelFormat};
 
 use crate::error::{Error, Result};
@@ -17,20 +22,35 @@ use crate::error::{Error, Result};
 /// Pixels an image has at most: far above any crop, and refused from the header, before memory is taken.
 pub const MAX_PIXELS: u64 = 64_000_000;
 
+/// Rows and columns an image has at most: bounds what scaling needs beside the image.
+pub const MAX_SIDE: usize = 32_768;
+
 /// Bytes an image file has at most.
-const MAX_BYTES: u64 = 1 << 30;
+const MAX_BYTES: u64 = 512 << 20;
+
+/// Bytes that decoding may take at most, the image included.
+const MAX_MEMORY: u64 = 768 << 20;
+
+/// Formats told by their content, beside JPEG.
+const FORMATS: [ImageFormat; 3] = [ImageFormat::Png, ImageFormat::Tiff, ImageFormat::Bmp];
 
 /// Passes over the image a progressive JPEG takes at most.
 const MAX_SCANS: usize = 200;
 
-/// An image: grey or RGB, each value from 0 to 255. Images of 16 bits keep their fraction.
+/// An image: grey or RGB, each value from 0 to 255. Images of 16 bits keep their fraction: a value is v / 257.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Image {
     height: usize,
     width: usize,
     channels: usize,
-    /// C·H·W values.
-    values: Vec<f32>,
+    samples: Samples,
+}
+
+/// H·W·C samples, channels together.
+#[derive(Clone, Debug, PartialEq)]
+enum Samples {
+    Byte(Vec<u8>),
+    Word(Vec<u16>),
 }
 
 impl Image {
@@ -44,6 +64,10 @@ impl Image {
         if !about.is_file() {
             let what = if about.is_dir() { "a folder" } else { "no regular file" };
             return Err(Error::image(path, format!("is {what} where an image belongs")));
+        }
+        // A pipe would wait for its other end, a device never end.
+        if !about.is_file() {
+            return Err(Error::image(path, "is no regular file: copy the image into one"));
         }
         if about.len() > MAX_BYTES {
             let problem = format!("has {} bytes: an image file may have {MAX_BYTES}", about.len());
@@ -64,28 +88,32 @@ impl Image {
         }
     }
 
-    /// An image of 8-bit pixels, row by row from the top, channels together: one for grey, three for RGB.
+    /// An image of 8-bit pixels [H, W, C], row by row from the top, channels together: one for grey, three for RGB.
     ///
     /// # Errors
-    /// [`Error::Shape`] when `pixels` is not height · width · channels values, or there are none.
+    /// [`Error::Shape`] when `pixels` is not height · width · channels values, there are none, or more than
+    /// [`MAX_PIXELS`] or [`MAX_SIDE`] allow.
     pub fn from_pixels(height: usize, width: usize, channels: usize, pixels: &[u8]) -> Result<Self> {
-        let expected = height.checked_mul(width).and_then(|n| n.checked_mul(channels));
-        if expected != Some(pixels.len()) || pixels.is_empty() || !matches!(channels, 1 | 3) {
-            return Err(Error::Shape {
-                what: "pixels".into(),
-                expected: "height × width × channels values, at least one, 1 or 3 channels".into(),
-                got: format!("{} for {height}×{width}×{channels}", pixels.len()),
-            });
-        }
-        Ok(Self::planar(height, width, channels, channels, pixels.iter().map(|&v| f32::from(v)).collect()))
+        check_shape(height, width, channels, pixels.len())?;
+        Ok(Image { height, width, channels, samples: Samples::Byte(pixels.to_vec()) })
+    }
+
+    /// As [`Image::from_pixels`], with 16 bits a sample: 65535 is white.
+    ///
+    /// # Errors
+    /// As [`Image::from_pixels`].
+    pub fn from_pixels_u16(height: usize, width: usize, channels: usize, pixels: &[u16]) -> Result<Self> {
+        check_shape(height, width, channels, pixels.len())?;
+        Ok(Image { height, width, channels, samples: Samples::Word(pixels.to_vec()) })
     }
 
     fn read_jpeg(path: &Path, bytes: &[u8]) -> Result<Self> {
         let limits = DecodeLimits {
             max_pixels: MAX_PIXELS,
+            max_width: MAX_SIDE,
+            max_height: MAX_SIDE,
             max_scans: MAX_SCANS,
-            max_memory: Some(32 * MAX_PIXELS),
-            ..DecodeLimits::default()
+            max_memory: Some(MAX_MEMORY),
         };
         let decoded = Decoder::new_with_limits(bytes, limits)
             .map(|decoder| decoder.with_stop_on_warning(true))
@@ -99,8 +127,10 @@ impl Image {
             PixelFormat::Rgb => 3,
             _ => return Err(Error::image(path, "is neither grey nor RGB: save it as one of them")),
         };
-        Self::from_pixels(decoded.height, decoded.width, channels, &decoded.data)
-            .map_err(|e| Error::image(path, format!("cannot be decoded: {e}")))
+        check_shape(decoded.height, decoded.width, channels, decoded.data.len())
+            .map_err(|e| Error::image(path, format!("cannot be decoded: {e}")))?;
+        let (height, width) = (decoded.height, decoded.width);
+        Ok(Image { height, width, channels, samples: Samples::Byte(decoded.data) })
     }
 
     fn read(path: &Path, bytes: &[u8]) -> Result<Self> {
@@ -108,18 +138,20 @@ impl Image {
         let reader = ImageReader::new(Cursor::new(bytes))
             .with_guessed_format()
             .map_err(|e| Error::io(path, "read", e))?;
-        if reader.format().is_none() {
+        if !reader.format().is_some_and(|format| FORMATS.contains(&format)) {
             return Err(Error::image(path, "is no JPEG, PNG, TIFF or BMP image"));
         }
         let mut decoder = reader.into_decoder().map_err(broken)?;
         let (width, height) = decoder.dimensions();
         let pixels = u64::from(width) * u64::from(height);
-        if pixels == 0 || pixels > MAX_PIXELS {
-            let problem = format!("has {width}×{height} pixels: an image must have 1 to {MAX_PIXELS}");
+        if pixels == 0 || pixels > MAX_PIXELS || width.max(height) as usize > MAX_SIDE {
+            let problem = format!(
+                "has {width}×{height} pixels: an image must have 1 to {MAX_PIXELS}, and {MAX_SIDE} a side"
+            );
             return Err(Error::image(path, problem));
         }
         let mut limits = Limits::no_limits();
-        limits.max_alloc = Some(16 * pixels + (64 << 20));
+        limits.max_alloc = Some(MAX_MEMORY);
         decoder.set_limits(limits).map_err(broken)?;
         let decoded = DynamicImage::from_decoder(decoder).map_err(broken)?;
         Self::of(path, decoded)
@@ -127,18 +159,15 @@ impl Image {
 
     fn of(path: &Path, decoded: DynamicImage) -> Result<Self> {
         let (height, width) = (decoded.height() as usize, decoded.width() as usize);
-        let byte = |values: Vec<u8>| values.into_iter().map(f32::from).collect();
-        // 65535 becomes 255.
-        let word = |values: Vec<u16>| values.into_iter().map(|v| f32::from(v) / 257.0).collect();
-        let (stride, channels, values) = match decoded {
-            DynamicImage::ImageLuma8(image) => (1, 1, byte(image.into_raw())),
-            DynamicImage::ImageLumaA8(image) => (2, 1, byte(image.into_raw())),
-            DynamicImage::ImageRgb8(image) => (3, 3, byte(image.into_raw())),
-            DynamicImage::ImageRgba8(image) => (4, 3, byte(image.into_raw())),
-            DynamicImage::ImageLuma16(image) => (1, 1, word(image.into_raw())),
-            DynamicImage::ImageLumaA16(image) => (2, 1, word(image.into_raw())),
-            DynamicImage::ImageRgb16(image) => (3, 3, word(image.into_raw())),
-            DynamicImage::ImageRgba16(image) => (4, 3, word(image.into_raw())),
+        let (channels, samples) = match decoded {
+            DynamicImage::ImageLuma8(image) => (1, Samples::Byte(image.into_raw())),
+            DynamicImage::ImageLumaA8(image) => (1, Samples::Byte(without_alpha::<_, 2>(image.into_raw()))),
+            DynamicImage::ImageRgb8(image) => (3, Samples::Byte(image.into_raw())),
+            DynamicImage::ImageRgba8(image) => (3, Samples::Byte(without_alpha::<_, 4>(image.into_raw()))),
+            DynamicImage::ImageLuma16(image) => (1, Samples::Word(image.into_raw())),
+            DynamicImage::ImageLumaA16(image) => (1, Samples::Word(without_alpha::<_, 2>(image.into_raw()))),
+            DynamicImage::ImageRgb16(image) => (3, Samples::Word(image.into_raw())),
+            DynamicImage::ImageRgba16(image) => (3, Samples::Word(without_alpha::<_, 4>(image.into_raw()))),
             _ => {
                 return Err(Error::image(
                     path,
@@ -146,16 +175,7 @@ impl Image {
                 ));
             }
         };
-        Ok(Self::planar(height, width, stride, channels, values))
-    }
-
-    /// From values that lie pixel by pixel, `stride` of them each, of which the first `channels` count.
-    fn planar(height: usize, width: usize, stride: usize, channels: usize, values: Vec<f32>) -> Self {
-        let values = match stride {
-            1 => values,
-            _ => (0..channels).flat_map(|c| values.iter().skip(c).step_by(stride).copied()).collect(),
-        };
-        Image { height, width, channels, values }
+        Ok(Image { height, width, channels, samples })
     }
 
     /// Rows.
@@ -173,10 +193,70 @@ impl Image {
         self.channels
     }
 
-    /// C·H·W values from 0 to 255.
-    pub fn values(&self) -> &[f32] {
-        &self.values
+    /// All values [C, H, W], from 0 to 255.
+    pub fn values(&self) -> Vec<f32> {
+        let mut values = vec![0.0; self.channels * self.height * self.width];
+        for (row, out) in values.chunks_exact_mut(self.width).enumerate() {
+            self.read_row(row / self.height, row % self.height, out);
+        }
+        values
     }
+
+    /// One row of one channel into `out`, W values from 0 to 255.
+    pub(super) fn read_row(&self, channel: usize, row: usize, out: &mut [f32]) {
+        let start = row * self.width * self.channels;
+        match &self.samples {
+            Samples::Byte(all) => spread(&all[start..], self.channels, channel, out, f32::from),
+            // 65535 becomes 255.
+            Samples::Word(all) => {
+                spread(&all[start..], self.channels, channel, out, |v| f32::from(v) / 257.0);
+            }
+        }
+    }
+}
+
+/// Every `channels`-th sample from `channel` on, as many as `out` takes.
+fn spread<T: Copy>(
+    samples: &[T],
+    channels: usize,
+    channel: usize,
+    out: &mut [f32],
+    value: impl Fn(T) -> f32,
+) {
+    match channels {
+        1 => out.iter_mut().zip(samples).for_each(|(y, x)| *y = value(*x)),
+        _ => out.iter_mut().zip(samples.chunks_exact(channels)).for_each(|(y, x)| *y = value(x[channel])),
+    }
+}
+
+/// Samples in groups of `N`, less the last of each group.
+fn without_alpha<T: Copy, const N: usize>(mut samples: Vec<T>) -> Vec<T> {
+    let pixels = samples.len() / N;
+    for pixel in 0..pixels {
+        samples.copy_within(pixel * N..pixel * N + N - 1, pixel * (N - 1));
+    }
+    samples.truncate(pixels * (N - 1));
+    samples
+}
+
+/// Whether `got` samples make an image of this shape.
+///
+/// # Errors
+/// [`Error::Shape`] when they do not.
+fn check_shape(height: usize, width: usize, channels: usize, got: usize) -> Result<()> {
+    let pixels = height.checked_mul(width);
+    let fits = pixels.and_then(|n| n.checked_mul(channels)) == Some(got);
+    let allowed = pixels.is_some_and(|n| n as u64 <= MAX_PIXELS) && height.max(width) <= MAX_SIDE;
+    if !fits || !allowed || got == 0 || !matches!(channels, 1 | 3) {
+        return Err(Error::Shape {
+            what: "pixels".into(),
+            expected: format!(
+                "height × width × channels values, 1 or 3 channels, 1 to {MAX_PIXELS} pixels, {MAX_SIDE} a side"
+            ),
+            got: format!("{got} for {height}×{width}×{channels}"),
+        });
+    }
+    Ok(())
 }
 
 /// A decoder's complaint as the rest of a sentence.
@@ -184,9 +264,16 @@ fn describe(error: &ImageError) -> String {
     let reason = match error {
         ImageError::IoError(_) => "it is cut off".to_string(),
         ImageError::Limits(_) => "it asks for too much memory".to_string(),
-        other => other.to_string().replace('\n', " "),
+        ImageError::Decoding(e) => one_clause(std::error::Error::source(e).unwrap_or(e)),
+        other => one_clause(other),
     };
     format!("cannot be decoded: {reason}")
+}
+
+/// What `error` says, without the ends of its sentences.
+fn one_clause(error: &dyn std::error::Error) -> String {
+    let text = error.to_string().replace('\n', " ").replace(". ", "; ");
+    text.trim_end_matches(['.', ' ']).to_string()
 }
 
 /// Whether the end-of-image marker follows the last scan: the decoder fills up with grey what a cut-off file lacks. Neither
@@ -203,6 +290,6 @@ fn describe_jpeg(error: &JpegError) -> String {
             format!("is too large: its {what} of {actual} exceeds {limit}")
         }
         JpegError::UnexpectedEof => "cannot be decoded: it is cut off".to_string(),
-        other => format!("cannot be decoded: {}", other.to_string().replace('\n', " ")),
+        other => format!("cannot be decoded: {}", one_clause(other)),
     }
 }

@@ -9,12 +9,13 @@ mod normalize;
 
 #[cfg(feature = "cli")]
 pub use collect::{Sample, collect};
-pub use decode::{Image, MAX_PIXELS};
+pub use decode::{Image, MAX_PIXELS, MAX_SIDE};
 pub use fit::Fit;
 pub use metadata::{CLASSES_KEY, MEAN_TENSOR, class_names, parse_size};
 pub use normalize::{MeanImage, Normalize};
 
 use crate::error::{Error, Result};
+use fit::Frame;
 
 /// How an image becomes an input.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,20 +35,30 @@ impl Default for Preprocess {
 }
 
 impl Preprocess {
-    /// Fits and normalises `image` into `out`, [3, H, W]; a grey image goes to all three channels.
+    /// Fits and normalises `image` into `out`, [3, H, W], overwritten; a grey image goes to all three channels.
     ///
     /// # Errors
-    /// [`Error::Shape`] when `out` has another length or the mean image another size.
+    /// [`Error::Argument`] for a size without pixels; [`Error::Shape`] when `out` has another length or the mean image
+    /// another size.
     pub fn apply(&self, image: &Image, out: &mut [f32]) -> Result<()> {
         let (h, w) = self.size;
-        if out.len() != 3 * h * w {
+        if h == 0 || w == 0 {
+            return Err(Error::Argument(format!("an input of {h}×{w} holds no pixel; give a larger size")));
+        }
+        if h.checked_mul(w).and_then(|map| map.checked_mul(3)) != Some(out.len()) {
             return Err(Error::Shape {
                 what: "input".into(),
                 expected: format!("3×{h}×{w} values"),
                 got: out.len().to_string(),
             });
         }
-        let fitted = fit::fit(image, self.size, self.fit);
-        self.normalize.apply(&fitted, image.channels(), self.size, out)
+        self.normalize.check_size(self.size)?;
+        let frame = Frame::new((image.height(), image.width()), self.size, self.fit);
+        fit::place(image, frame, self.size, out);
+        if image.channels() == 1 {
+            fit::repeat(frame, self.size, out);
+        }
+        self.normalize.apply(frame, self.size, out);
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::fit::Frame;
 use crate::error::{Error, Result};
 use crate::weights::Weights;
 
@@ -38,7 +39,7 @@ impl MeanImage {
     /// The tensor called `name` of `file`.
     ///
     /// # Errors
-    /// [`Error::Tensor`] when it is missing, or no finite image of 1 or 3 channels.
+    /// [`Error::Tensor`] when it is missing, has not 1 or 3 channels, or values outside 0 to 255.
     pub fn read(file: &Weights, name: &str) -> Result<Self> {
         let values = file.f32(name)?;
         let shape = file.shape(name).unwrap_or_default();
@@ -46,12 +47,9 @@ impl MeanImage {
             let problem = format!("expected shape [3, H, W] or [1, H, W], got {shape:?}");
             return Err(Error::tensor(file.path(), name, problem));
         };
-        if let Some(bad) = values.iter().find(|x| !x.is_finite()) {
-            return Err(Error::tensor(
-                file.path(),
-                name,
-                format!("holds {bad}; a mean image must be finite"),
-            ));
+        if let Some(bad) = values.iter().find(|x| !(0.0..=255.0).contains(*x)) {
+            let problem = format!("holds {bad}; a mean image has values from 0 to 255");
+            return Err(Error::tensor(file.path(), name, problem));
         }
         Ok(MeanImage { shape: [channels, h, w], values: values.into() })
     }
@@ -87,41 +85,66 @@ impl Normalize {
         }
     }
 
-    /// Normalises `channels` maps of `size` into `out`, [3, H, W].
-    pub(super) fn apply(
-        &self,
-        maps: &[f32],
-        channels: usize,
-        size: (usize, usize),
-        out: &mut [f32],
-    ) -> Result<()> {
-        let map = size.0 * size.1;
-        if let Normalize::Mean(mean) = self
-            && mean.shape[1..] != [size.0, size.1]
-        {
-            return Err(Error::Shape {
+    /// # Errors
+    /// [`Error::Shape`] for a mean image of another size.
+    pub(super) fn check_size(&self, size: (usize, usize)) -> Result<()> {
+        match self {
+            Normalize::Mean(mean) if mean.shape[1..] != [size.0, size.1] => Err(Error::Shape {
                 what: "mean image".into(),
                 expected: format!("{}×{}", size.0, size.1),
                 got: format!("{}×{}", mean.shape[1], mean.shape[2]),
-            });
+            }),
+            _ => Ok(()),
         }
-        for (c, out) in out.chunks_exact_mut(map).enumerate() {
-            let x = &maps[(c % channels) * map..][..map];
-            let values = out.iter_mut().zip(x);
-            match self {
-                Normalize::None => values.for_each(|(y, x)| *y = *x),
-                Normalize::Tf => values.for_each(|(y, x)| *y = *x / 127.5 - 1.0),
-                Normalize::Imagenet => {
-                    let (mean, std) = (IMAGENET_MEAN[c], IMAGENET_STD[c]);
-                    values.for_each(|(y, x)| *y = (*x / 255.0 - mean) / std);
+    }
+
+    /// Normalises `maps`, [3, H, W], in place: pixels in `frame`, and zeros everywhere else, whatever stands there.
+    pub(super) fn apply(&self, frame: Frame, (h, w): (usize, usize), maps: &mut [f32]) {
+        for (c, map) in maps.chunks_exact_mut(h * w).enumerate() {
+            for (row, values) in map.chunks_exact_mut(w).enumerate() {
+                if !(frame.top..frame.top + frame.height).contains(&row) {
+                    self.fill(c, row * w, values);
+                    continue;
                 }
-                Normalize::Mean(mean) => {
-                    let mean = &mean.values[(c % mean.shape[0]) * map..][..map];
-                    values.zip(mean).for_each(|((y, x), mean)| *y = (*x - *mean) / 127.5);
-                }
+                let (left, values) = values.split_at_mut(frame.left);
+                let (pixels, right) = values.split_at_mut(frame.width);
+                self.fill(c, row * w, left);
+                self.convert(c, row * w + frame.left, pixels);
+                self.fill(c, row * w + frame.left + frame.width, right);
             }
         }
-        Ok(())
+    }
+
+    /// Normalises `x`, values of channel `c` from place `at` of its map on.
+    fn convert(&self, c: usize, at: usize, x: &mut [f32]) {
+        match self {
+            Normalize::None => {}
+            Normalize::Tf => x.iter_mut().for_each(|x| *x = *x / 127.5 - 1.0),
+            Normalize::Imagenet => {
+                let (mean, std) = (IMAGENET_MEAN[c], IMAGENET_STD[c]);
+                x.iter_mut().for_each(|x| *x = (*x / 255.0 - mean) / std);
+            }
+            Normalize::Mean(mean) => {
+                let [channels, h, w] = mean.shape;
+                let mean = &mean.values[c % channels * h * w + at..];
+                x.iter_mut().zip(mean).for_each(|(x, mean)| *x = (*x - *mean) / 127.5);
+            }
+        }
+    }
+
+    /// As [`Normalize::convert`] for pixels of value 0.
+    fn fill(&self, c: usize, at: usize, x: &mut [f32]) {
+        let mut zero = [0.0];
+        match self {
+            Normalize::Mean(_) => {
+                x.fill(0.0);
+                self.convert(c, at, x);
+            }
+            _ => {
+                self.convert(c, at, &mut zero);
+                x.fill(zero[0]);
+            }
+        }
     }
 }
 
@@ -157,5 +180,25 @@ mod tests {
         let preprocess = Preprocess { size: (1, 2), fit: Fit::Pad, normalize: Normalize::Mean(mean) };
         let error = preprocess.apply(&image, &mut [0.0; 6]).unwrap_err().to_string();
         assert_eq!(error, "mean image: expected 1×2, got 2×2");
+    }
+
+    #[test]
+    fn what_is_no_mean_image_is_refused() {
+        for (shape, values, says) in [
+            (&[2, 1, 2][..], vec![0.0; 4], "expected shape [3, H, W] or [1, H, W], got [2, 1, 2]"),
+            (&[1, 2], vec![0.0; 2], "expected shape"),
+            (&[1, 1, 2], vec![0.0, 255.5], "holds 255.5; a mean image has values from 0 to 255"),
+            (&[1, 1, 2], vec![-0.1, 3.0], "holds -0.1;"),
+            (&[1, 1, 2], vec![f32::NAN, 3.0], "holds NaN;"),
+        ] {
+            let tensor = crate::Tensor::new(shape, values).unwrap();
+            let file = Weights::from_tensors([("mean", &tensor)].into_iter()).unwrap();
+            let message = MeanImage::read(&file, "mean").unwrap_err().to_string();
+            assert!(message.contains("`mean`") && message.contains(says), "{message}");
+        }
+        let tensor = crate::Tensor::new(&[3, 1, 2], vec![0.0, 255.0, 1.0, 2.0, 3.0, 4.5]).unwrap();
+        let file = Weights::from_tensors([("mean", &tensor)].into_iter()).unwrap();
+        assert_eq!(MeanImage::read(&file, "mean").unwrap().shape, [3, 1, 2]);
+        assert!(MeanImage::read(&file, "other").is_err());
     }
 }
