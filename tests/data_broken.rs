@@ -50,6 +50,13 @@ fn tiff_with(tag: u16, value: u32) -> Vec<u8> {
     with(whole, at, &value.to_be_bytes())
 }
 
+/// A TIFF whose width is a text of `count` bytes.
+fn width_of_text(count: u32) -> Vec<u8> {
+    let whole = file("white-zero.tif");
+    let at = find(&whole, &[1, 0, 0, 4]) + 2;
+    with(with(whole, at, &2u16.to_be_bytes()), at + 2, &count.to_be_bytes())
+}
+
 /// A bitmap's header with nothing behind it.
 fn bmp_of(height: i32, width: i32) -> Vec<u8> {
     with(with(file("rgb.bmp")[..60].to_vec(), 18, &width.to_le_bytes()), 22, &height.to_le_bytes())
@@ -85,6 +92,9 @@ fn broken() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("flat.tif", tiff_with(257, 0), "cannot be decoded"),
         ("outside.tif", tiff_with(273, 0x7FFF_FFFF), "cannot be decoded"),
         ("method.tif", tiff_with(259, 0x0007_0000), "cannot be decoded"),
+        ("text.tif", width_of_text(200_000_000), "it has no room for the 200000000 values of its tag 256"),
+        ("more-text.tif", width_of_text(u32::MAX), "it has no room for the 4294967295 values of its tag 256"),
+        ("big.tif", b"II\x2b\0\x08\0\0\0\x10\0\0\0\0\0\0\0".to_vec(), "is no JPEG, PNG, TIFF or BMP image"),
         ("half.tif", file("deep.tif")[..600].to_vec(), "cannot be decoded"),
         ("header.tif", b"II*\0\xff\xff\xff\xff".to_vec(), "cannot be decoded"),
         ("huge.bmp", bmp_of(10_000, 10_000), "has 10000×10000 pixels"),

@@ -17,6 +17,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use libjpeg_turbo_rs::{DecodeLimits, Decoder, JpegError, PixelFormat};
 
+use super::tiff::overlong_entry;
 use crate::error::{Error, Result};
 
 /// Pixels an image has at most: far above any crop, and refused from the header, before memory is taken.
@@ -140,6 +141,13 @@ impl Image {
             .map_err(|e| Error::io(path, "read", e))?;
         if !reader.format().is_some_and(|format| FORMATS.contains(&format)) {
             return Err(Error::image(path, "is no JPEG, PNG, TIFF or BMP image"));
+        }
+        if reader.format() == Some(ImageFormat::Tiff)
+            && let Some((tag, count)) = overlong_entry(bytes)
+        {
+            let problem =
+                format!("cannot be decoded: it has no room for the {count} values of its tag {tag}");
+            return Err(Error::image(path, problem));
         }
         let mut decoder = reader.into_decoder().map_err(broken)?;
         let (width, height) = decoder.dimensions();

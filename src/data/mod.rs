@@ -6,6 +6,7 @@ mod decode;
 mod fit;
 mod metadata;
 mod normalize;
+mod tiff;
 
 #[cfg(feature = "cli")]
 pub use collect::{Sample, collect};
