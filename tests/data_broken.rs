@@ -137,10 +137,10 @@ fn what_is_no_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |path: &Path| Image::open(path).unwrap_err().to_string();
     assert!(refused(folder.path()).ends_with("is a folder where an image belongs"));
-    assert!(refused(&folder.path().join("missing.jpg")).contains("missing.jpg: cannot read: "));
-    assert!(refused(&folder.path().join("\0.jpg")).contains("cannot read: "));
+    assert!(refused(&folder.path().join("missing.jpg")).contains("missing.jpg: cannot read"));
+    assert!(refused(&folder.path().join("\0.jpg")).contains("cannot read"));
     #[cfg(unix)]
-    assert!(refused(Path::new("/dev/zero")).ends_with("is no regular file: copy the image into one"));
+    assert!(refused(Path::new("/dev/zero")).ends_with("is no regular file where an image belongs"));
 }
 
 #[test]

@@ -66,10 +66,6 @@ impl Image {
             let what = if about.is_dir() { "a folder" } else { "no regular file" };
             return Err(Error::image(path, format!("is {what} where an image belongs")));
         }
-        // A pipe would wait for its other end, a device never end.
-        if !about.is_file() {
-            return Err(Error::image(path, "is no regular file: copy the image into one"));
-        }
         if about.len() > MAX_BYTES {
             let problem = format!("has {} bytes: an image file may have {MAX_BYTES}", about.len());
             return Err(Error::image(path, problem));
