@@ -51,5 +51,9 @@ $(VENV)/reference $(VENV)/peers:
 	$(VENV)/bin/pip install --quiet -r $<
 	touch $@
 
+fuzz: cargo ## fuzz the weight readers and the image decoder, ten minutes each (needs cargo-fuzz)
+	python3 fuzz/seeds.py
+	for target in pth safetensors image; do RUSTC_BOOTSTRAP=1 cargo fuzz run $$target --sanitizer none -- -max_total_time=600 -rss_limit_mb=1024 || exit 1; done
+
 clean: cargo ## remove all that was built
 	cargo clean

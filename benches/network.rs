@@ -36,7 +36,10 @@ fn shape(program: &Program, step: &Step) -> String {
 fn steps(criterion: &mut Criterion) {
     let mut engine = engine(1).expect("the engine starts");
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    println!("measured peak: {:.0} GFLOP/s on {threads} threads", peak_gflops(Isa::detect(), threads));
+    println!(
+        "measured peak: {:.0} GFLOP/s on {threads} threads",
+        peak_gflops(Isa::detect(), threads).unwrap_or(f64::NAN)
+    );
     let program = engine.program().clone();
     let mut seen = HashSet::new();
     for (index, step) in program.steps.iter().enumerate() {

@@ -16,18 +16,20 @@ pub(crate) fn write_whole<F>(path: &Path, fill: F) -> Result<()>
 where
     F: FnOnce(&mut Writer) -> io::Result<()>,
 {
-    let Some(name) = path.file_name().filter(|_| !path.is_dir()) else {
-        return Err(Error::Argument(format!("{}: is a folder; name a file to write", path.display())));
+    // Through a link to what it names; a device or a pipe must not become a file.
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let Some(name) = real.file_name().filter(|_| real.is_file() || !real.exists()) else {
+        return Err(Error::Argument(format!("{}: is no regular file; name a file to write", path.display())));
     };
     let mut temporary = OsString::from(".");
     temporary.push(name);
     temporary.push(format!(".{}.part", std::process::id()));
-    let temporary = path.with_file_name(temporary);
+    let temporary = real.with_file_name(temporary);
     let written = File::create(&temporary).and_then(|file| {
         let mut writer = BufWriter::with_capacity(1 << 20, file);
         fill(&mut writer)?;
         writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&temporary, path)
+        fs::rename(&temporary, &real)
     });
     written.map_err(|e| {
         // The first error is the one worth telling.

@@ -65,6 +65,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let folder = world.at("crops");
     std::fs::create_dir_all(Path::new(&folder).join("inner")).unwrap();
     std::fs::create_dir_all(world.at("no-images")).unwrap();
+    std::fs::create_dir_all(world.at("folder.pth")).unwrap();
     std::fs::write(world.at("no-images/readme.txt"), "nothing here").unwrap();
     for (to, bytes) in
         [("a.jpg", crop.clone()), ("inner/b.JPG", crop.clone()), ("c.jpg", crop[..300].to_vec())]
@@ -161,6 +162,7 @@ fn bad_input_gives_one_sentence() {
     refused(&["init", "--seed", "-1", "-o", &at("x.pth")], "-1");
     refused(&["init", "--seed", "1", "-o", &at("x.onnx")], ".safetensors or .pth");
     refused(&["init", "--seed", "1", "-o", &at("nowhere/x.pth")], "cannot write");
+    refused(&["init", "--seed", "1", "-o", &at("folder.pth")], "is no regular file");
     refused(&["init", "--seed", "1", "--classes", "0", "-o", &at("x.pth")], "0 classes");
     refused(&["init", "--seed", "1", "--class-names", "a,a", "-o", &at("x.pth")], "needs 2 different names");
     refused(&["convert", &w, &at("crops.pth/")], "crops.pth");
@@ -207,6 +209,10 @@ fn a_csv_with_nodes_gives_a_table_per_node() {
     let weights = WORLD.at("w.safetensors");
     let text = ok(&["predict", "--weights", &weights, &WORLD.at("nodes.csv")]);
     assert!(text.contains("mean probability") && text.contains("n1"), "{text}");
+    let patients = "image,patient,node\ncrops/a.jpg,A,1\ncrops/inner/b.JPG,B,1\n";
+    std::fs::write(WORLD.at("patients.csv"), patients).unwrap();
+    let text = ok(&["predict", "--weights", &weights, &WORLD.at("patients.csv")]);
+    assert!(text.contains("A, 1") && text.contains("B, 1"), "two patients' nodes are two: {text}");
     let csv = ok(&["predict", "--weights", &weights, "--csv", &WORLD.at("nodes.csv")]);
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!((lines.len(), lines[0]), (3, "image,class,negative,positive,error"));

@@ -53,7 +53,11 @@ fn every_layer_matches_libtorch() {
 fn every_instruction_set_matches_libtorch() {
     for isa in Isa::available() {
         let device = Device::open(&format!("cpu:{}", isa.name()), Some(2)).unwrap();
-        assert!(holds(&references()[2], &device, Fusion::Full, &Tolerances::default()), "{}", isa.name());
+        for path in references() {
+            for fusion in [Fusion::Full, Fusion::None] {
+                assert!(holds(&path, &device, fusion, &Tolerances::default()), "{}, {fusion:?}", isa.name());
+            }
+        }
     }
 }
 

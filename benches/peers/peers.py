@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Times PyTorch, ONNX Runtime and nodal on the CPU, alternately, in one run, and prints ratios.
 
-All compute the same network with the same weights on the same number of threads; each round gives every peer the same
-number of forward passes, so that a drift of the machine hits all alike. The network alone is timed: one batch of
+All compute the same network with the same weights on the same number of threads, in rounds, so that a drift of the machine
+hits all alike: a peer runs `--repeats` forward passes a round, nodal, a process of its own, as many as fit into a second. The network alone is timed: one batch of
 normalised images in, logits out.
 """
 import argparse

@@ -168,7 +168,7 @@ fn peak(device: &Device) -> f64 {
     match device {
         Device::Cpu { threads, isa } => {
             let isa = isa.as_deref().and_then(|name| Isa::named(name).ok()).unwrap_or_else(Isa::detect);
-            peak_gflops(isa, *threads)
+            peak_gflops(isa, *threads).unwrap_or(f64::NAN)
         }
     }
 }

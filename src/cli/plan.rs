@@ -66,7 +66,10 @@ fn table(program: &Program) -> String {
         let name = name.replace('+', " + ");
         table.add_row([level.to_string(), kind.to_string(), shapes, name, mflop, kb]);
     }
-    format!("{}\n{program}\n", super::text(&table))
+    let (steps, levels) = (program.steps.len(), program.levels());
+    let (gflop, mb) = (program.flops() as f64 / 1e9, program.arena_bytes as f64 / 1e6);
+    let table = super::text(&table);
+    format!("{table}\n{steps} steps in {levels} levels, {gflop:.2} GFLOP, arena {mb:.1} MB\n")
 }
 
 fn describe(program: &Program) -> serde_json::Value {

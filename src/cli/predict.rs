@@ -201,13 +201,16 @@ fn summary(rows: &[Row], classes: &[String]) -> String {
     format!("{} {crops}: {}\n", rows.len(), counts.join(", "))
 }
 
-/// Sums of the probabilities and number of crops of each node that is named.
-fn nodes(rows: &[Row]) -> BTreeMap<&str, (Vec<f64>, usize)> {
-    let mut nodes: BTreeMap<&str, (Vec<f64>, usize)> = BTreeMap::new();
+/// Sums of the probabilities and number of crops of each node that is named; two patients' nodes are two.
+fn nodes(rows: &[Row]) -> BTreeMap<String, (Vec<f64>, usize)> {
+    let mut nodes: BTreeMap<String, (Vec<f64>, usize)> = BTreeMap::new();
     for row in rows {
         if let (Some(node), Ok(prediction)) = (&row.sample.node, &row.outcome) {
-            let (sums, crops) =
-                nodes.entry(node).or_insert_with(|| (vec![0.0; prediction.probabilities.len()], 0));
+            let (sums, crops) = nodes
+                .entry(
+                    row.sample.patient.as_ref().map_or(node.clone(), |patient| format!("{patient}, {node}")),
+                )
+                .or_insert_with(|| (vec![0.0; prediction.probabilities.len()], 0));
             sums.iter_mut().zip(&prediction.probabilities).for_each(|(sum, p)| *sum += f64::from(*p));
             *crops += 1;
         }

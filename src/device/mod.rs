@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::program::{Target, View};
 
 /// Runs one program on one device: what each device implements, and all that [`Engine`] needs of it.
-pub trait Executor: Send {
+pub(crate) trait Executor: Send {
     /// The whole batch of input images, N·3·H·W; filled by the caller before each run, since a run may overwrite it.
     fn input(&mut self) -> &mut [f32];
 

@@ -93,7 +93,12 @@ impl Reference {
             let problem = "names no seed of its weights: give the weights it was made with (--weights)";
             return Err(Error::format(self.file.path(), problem));
         };
-        let network = Network::inception_v3(self.size(), classes as usize, self.padding)?;
+        let outputs = self.file.shape("logits").and_then(|shape| shape.last()).copied().unwrap_or_default();
+        if classes != outputs as u64 {
+            let problem = format!("metadata: weights.classes is {classes}, and there are {outputs} logits");
+            return Err(Error::format(self.file.path(), problem));
+        }
+        let network = Network::inception_v3(self.size(), outputs, self.padding)?;
         Weights::random(seed, &network.parameters())
     }
 

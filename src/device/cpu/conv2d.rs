@@ -379,7 +379,6 @@ unsafe fn store<S: Simd, const KB: usize, const NP: usize>(
                     value = S::add(value, S::load(to));
                 }
                 if pass.last && output.bias_relu {
-                    // The maximum of (0, NaN) is NaN in this order.
                     value = S::max(S::zero(), S::add(value, bias));
                 }
                 S::store(to, value);

@@ -33,7 +33,7 @@ use threads::Threads;
 mod tests;
 
 /// A program on the CPU: its arena, its packed weights, its threads.
-pub struct Cpu {
+pub(super) struct Cpu {
     arena: Vec<Line>,
     /// One a step, in the program's order.
     tasks: Vec<Task>,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::simd::{Isa, Simd, dispatch};
 use super::threads::Threads;
+use crate::error::Result;
 
 /// Accumulators in flight: enough to hide the latency of every unit there is.
 const CHAINS: usize = 12;
@@ -11,7 +12,11 @@ const ROUNDS: usize = 20_000;
 
 /// Floating-point operations a second that `threads` threads reach with `isa`, in GFLOP/s: the best of repeated short
 /// runs within about 50 ms.
-pub fn peak_gflops(isa: Isa, threads: usize) -> f64 {
+///
+/// # Errors
+/// [`crate::Error::Device`] for an instruction set that this processor lacks.
+pub fn peak_gflops(isa: Isa, threads: usize) -> Result<f64> {
+    let isa = Isa::named(isa.name())?;
     let mut pool = Threads::new(threads);
     let flops = (2 * 16 * CHAINS * ROUNDS * pool.count()) as f64;
     let units = pool.count();
@@ -21,13 +26,13 @@ pub fn peak_gflops(isa: Isa, threads: usize) -> f64 {
         let start = Instant::now();
         pool.run(units, &|_| {
             let mut out = [0.0; 16];
-            // SAFETY: callers take `isa` from `Isa::available`; `out` holds sixteen values.
+            // SAFETY: `isa` is available; `out` holds sixteen values.
             unsafe { chains(isa, out.as_mut_ptr()) };
             std::hint::black_box(out);
         });
         best = best.min(start.elapsed());
     }
-    flops / best.as_secs_f64() / 1e9
+    Ok(flops / best.as_secs_f64() / 1e9)
 }
 
 dispatch!(fn chains = chains_body(out: *mut f32));

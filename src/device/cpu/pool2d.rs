@@ -67,7 +67,6 @@ unsafe fn row_body<S: Simd>(pool: &Pool2d, unit: usize, arena: *mut f32) {
                 for w in w0..w1 {
                     let next = S::load(x.add((h * pool.input.w + w) * 16));
                     value = match pool.kind {
-                        // A NaN on the right wins.
                         Kind::Max => S::max(value, next),
                         Kind::Average { .. } if h == h0 && w == w0 => value,
                         Kind::Average { .. } => S::add(value, next),

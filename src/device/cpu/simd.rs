@@ -78,6 +78,7 @@ pub(super) trait Simd: Copy {
     unsafe fn splat(p: *const f32) -> Self::V;
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// The larger of the two; a NaN on either side wins.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// Asks for the cache line at `p`, which need not be valid, to be brought near.
     unsafe fn fetch(p: *const f32);
@@ -124,7 +125,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
-        std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+        std::array::from_fn(|i| if a[i] > b[i] || a[i].is_nan() { a[i] } else { b[i] })
     }
     #[inline(always)]
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
@@ -181,7 +182,8 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
-            unsafe { _mm512_max_ps(a, b) }
+            // The instruction gives b where either is NaN.
+            unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a), _mm512_max_ps(a, b), a) }
         }
         #[inline(always)]
         unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
@@ -236,7 +238,12 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
-            unsafe { (_mm256_max_ps(a.0, b.0), _mm256_max_ps(a.1, b.1)) }
+            // The instruction gives b where either is NaN.
+            unsafe {
+                let max =
+                    |a, b| _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a));
+                (max(a.0, b.0), max(a.1, b.1))
+            }
         }
         #[inline(always)]
         unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {

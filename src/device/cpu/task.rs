@@ -10,7 +10,7 @@ use super::map_view;
 use super::pool2d::{GlobalAvgPool, Kind, Pool2d};
 use super::simd::Isa;
 use super::threads::Threads;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::AvgPoolPadding;
 use crate::program::{self, BatchNorm, Epilogue, FoldedBatchNorm, Layout, PoolKind, Program, StepOp};
 use crate::weights::Weights;
@@ -56,7 +56,8 @@ impl Task {
                 *slot = Some(task);
             }
         });
-        done.into_iter().filter_map(|slot| slot.into_inner().ok().flatten()).collect()
+        let lost = || Error::Device { device: "cpu".into(), problem: "a step was not packed".into() };
+        done.into_iter().map(|slot| slot.into_inner().ok().flatten().ok_or_else(lost)?).collect()
     }
 
     /// Units for `images`.

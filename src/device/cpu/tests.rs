@@ -307,6 +307,28 @@ fn nan_is_never_hidden() {
 }
 
 #[test]
+fn a_nan_anywhere_in_a_window_is_its_maximum() {
+    let window = window((3, 3), (2, 2), (0, 0));
+    for (isa, tap) in Isa::available().into_iter().flat_map(|isa| (0..9).map(move |tap| (isa, tap))) {
+        let mut input = Maps::new(1, (16, 0, 16), (3, 5)).fill(1);
+        let at = input.index(0, 7, tap / 3, tap % 3);
+        input.flat()[at] = f32::NAN;
+        let offset = input.flat().len();
+        let mut memory = input.memory.clone();
+        memory.resize(offset / 16 + 2, Line([0.0; 16]));
+        let output = MapView { offset, image_stride: 32, c: 16, h: 1, w: 2 };
+        let pool = Pool2d { isa, kind: Kind::Max, window, input: input.view, output };
+        // SAFETY: both views lie in `memory`.
+        (0..pool.units(1)).for_each(|unit| unsafe { pool.run(unit, memory.as_mut_ptr().cast()) });
+        assert!(
+            memory[offset / 16].0[7].is_nan() && memory[offset / 16].0[6].is_finite(),
+            "tap {tap}, {}",
+            isa.name()
+        );
+    }
+}
+
+#[test]
 fn single_value_operations() {
     let (n, c, h, w) = (3, 32, 2, 5);
     let scale: Vec<f64> = (0..c).map(|i| f64::from(value(i))).collect();

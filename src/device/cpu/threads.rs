@@ -82,6 +82,7 @@ impl Threads {
         unsafe { *shared.work.get() = Some(std::mem::transmute::<&Unit<'_>, &'static Unit<'static>>(work)) };
         shared.units.store(units, SeqCst);
         shared.next.store(0, SeqCst);
+        shared.panicked.store(false, SeqCst);
         shared.section.fetch_add(1, SeqCst);
         let section = Section(shared);
         for (index, (thread, _)) in self.workers.iter().enumerate() {
