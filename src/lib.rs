@@ -33,6 +33,9 @@ pub mod weights;
 
 pub mod program;
 
+#[cfg(any(feature = "cuda", feature = "sim"))]
+pub mod kernels;
+
 pub mod device;
 
 pub mod data;

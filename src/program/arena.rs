@@ -3,7 +3,7 @@
 //! Greedy by size: the largest buffer first, each at the lowest offset where it meets no live neighbour. Source:
 //! Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020 (arXiv 2001.03288).
 
-use super::{Keep, Program};
+use super::{Conv2dGroup, Keep, Program, StepOp};
 
 /// Sets `live` and `offset_bytes` of every buffer, and `arena_bytes`.
 pub(super) fn place(program: &mut Program) {
@@ -35,8 +35,8 @@ pub(super) fn place(program: &mut Program) {
     }
 }
 
-/// A buffer lives from the first level that writes it to the last that reads it; the input from the start, the
-/// logits, and under [`Keep::Layers`] everything, to the end.
+/// A buffer lives from the first level that writes it to the last that reads it; the input from the start, the tickets
+/// always, the logits, and under [`Keep::Layers`] everything, to the end.
 fn set_lifetimes(program: &mut Program) {
     let end = program.levels();
     for buffer in &mut program.buffers {
@@ -50,9 +50,16 @@ fn set_lifetimes(program: &mut Program) {
         for view in step.inputs().iter().chain(&step.outputs()) {
             touch(view.buffer, step.level);
         }
+        if let StepOp::Conv2dGroup(Conv2dGroup { workspace: Some(view), .. }) = &step.op {
+            touch(view.buffer, step.level);
+        }
     }
     touch(program.input.buffer, 0);
     touch(program.logits.buffer, end);
+    if let Some(tickets) = program.tickets {
+        touch(tickets, 0);
+        touch(tickets, end);
+    }
     if program.options.keep == Keep::Layers {
         program.buffers.iter_mut().for_each(|buffer| buffer.live.1 = end);
     }

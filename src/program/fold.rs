@@ -3,7 +3,9 @@
 //! y = γ·(x − μ)/√(σ² + ε) + β = s·x + b with s = γ/√(σ² + ε) and b = β − μ·s, so that the filter becomes s·W and b a
 //! bias. Taken in float64, rounded once. Source: Ioffe and Szegedy, 2015 (arXiv 1502.03167), section 3.1.
 
+use crate::error::Result;
 use crate::network::BATCH_NORM_EPS;
+use crate::weights::Weights;
 
 /// A batch norm's four vectors, one value a channel.
 #[derive(Clone, Copy, Debug)]
@@ -37,5 +39,24 @@ impl BatchNorm<'_> {
             folded.bias.push((f64::from(self.bias[k]) - f64::from(self.running_mean[k]) * scale) as f32);
         }
         folded
+    }
+}
+
+impl FoldedBatchNorm {
+    /// That of `layer`, by its tensors `LAYER.bn.*` in `weights`.
+    ///
+    /// # Errors
+    /// As [`Weights::f32`].
+    pub fn of(weights: &Weights, layer: &str) -> Result<Self> {
+        let tensor = |name: &str| weights.f32(&format!("{layer}.bn.{name}"));
+        let (weight, bias) = (tensor("weight")?, tensor("bias")?);
+        let (running_mean, running_var) = (tensor("running_mean")?, tensor("running_var")?);
+        let statistics = BatchNorm {
+            weight: &weight,
+            bias: &bias,
+            running_mean: &running_mean,
+            running_var: &running_var,
+        };
+        Ok(statistics.fold())
     }
 }

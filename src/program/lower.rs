@@ -23,7 +23,8 @@ pub(super) fn lower(network: &Network, options: &Options) -> Program {
             Fusion::None => lowering.lower_alone(layer),
         }
     }
-    let (input, logits) = (lowering.value(0).view, lowering.value(network.layers.len() - 1).view);
+    let logits = lowering.value(network.layers.len() - 1).view;
+    let input = lowering.whole(0);
     lowering.steps.sort_by_key(|step| step.level);
     Program {
         network: network.clone(),
@@ -34,6 +35,7 @@ pub(super) fn lower(network: &Network, options: &Options) -> Program {
         input,
         logits,
         outputs: lowering.outputs,
+        tickets: None,
     }
 }
 
@@ -141,10 +143,13 @@ impl Lowering<'_> {
         let this = &network.layers[layer];
         let name = this.name.as_str();
         if this.op == Op::Input {
-            let view = self.buffer(name, this.output);
-            self.buffers[view.buffer].layout = Layout::Nchw;
-            self.buffers[view.buffer].bytes = self.bytes(this.output);
+            let view = self.buffer_in(name, this.output, Layout::Nchw);
             self.values.insert(layer, Value { view, ready: 0 });
+            if self.options.target.layout == Layout::Blocked4 {
+                let output = self.buffer_in(&format!("{name}.packed"), this.output, Layout::ColumnPairs);
+                self.push(name, 0, StepOp::Pack { input: view, output });
+                self.values.insert(layer, Value { view: output, ready: 1 });
+            }
             return;
         }
         let x = self.value(this.inputs[0]);
@@ -233,13 +238,12 @@ impl Lowering<'_> {
     fn buffer(&mut self, name: &str, shape: MapShape) -> View {
         // Logits are K numbers an image, in any layout the same.
         let plain = shape.h * shape.w == 1 && !shape.c.is_multiple_of(16);
-        let layout = if plain { Layout::Nchw } else { self.options.target.layout };
-        let (name, bytes) = (name.to_string(), self.bytes(shape));
-        self.buffers.push(Buffer { name, shape, layout, offset_bytes: 0, bytes, live: (0, 0) });
-        self.whole(self.buffers.len() - 1)
+        self.buffer_in(name, shape, if plain { Layout::Nchw } else { self.options.target.layout })
     }
 
-    fn bytes(&self, shape: MapShape) -> usize {
-        shape.elements() * self.options.batch * size_of::<f32>()
+    fn buffer_in(&mut self, name: &str, shape: MapShape, layout: Layout) -> View {
+        let bytes = layout.values(shape) * self.options.batch * size_of::<f32>();
+        self.buffers.push(Buffer { name: name.into(), shape, layout, offset_bytes: 0, bytes, live: (0, 0) });
+        self.whole(self.buffers.len() - 1)
     }
 }

@@ -12,11 +12,15 @@ mod arena;
 mod describe;
 mod fold;
 mod lower;
+mod schedule;
 mod step;
 
 pub use describe::StepSummary;
 pub use fold::{BatchNorm, FoldedBatchNorm};
-pub use step::{Average, Conv2d, ConvPart, Epilogue, Pool2d, PoolKind, Step, StepOp};
+pub use schedule::{Gpu, Tile, Tiling};
+#[cfg(any(feature = "cuda", feature = "sim"))]
+pub(crate) use schedule::{MAX_GROUP, STEP_TERMS, tiles};
+pub use step::{Average, Conv2d, Conv2dGroup, ConvPart, Epilogue, Pool2d, PoolKind, Step, StepOp};
 
 use crate::error::{Error, Result};
 use crate::network::{MapShape, Network};
@@ -28,21 +32,54 @@ pub enum Layout {
     Nchw,
     /// N, C/16, H, W, 16; sixteen channels of one pixel are contiguous.
     Blocked16,
+    /// N, C/4, H, W, 4; four channels of one pixel are contiguous.
+    Blocked4,
+    /// N, 2, H, ⌈W/2⌉, 4 for up to four channels, the missing ones 0: the even columns, then the odd. A convolution of
+    /// horizontal stride 2 reads it as one of stride 1 over eight channels, with half the taps in a row.
+    ColumnPairs,
+}
+
+impl Layout {
+    /// Values that `shape` takes for one image, padding included.
+    pub fn values(self, shape: MapShape) -> usize {
+        match self {
+            Layout::Nchw | Layout::Blocked16 | Layout::Blocked4 => shape.elements(),
+            Layout::ColumnPairs => 8 * shape.h * shape.w.div_ceil(2),
+        }
+    }
+
+    /// Where channel `c` of the pixel in row `h` and column `w` lies in one image's map of `shape`.
+    pub fn index(self, shape: MapShape, c: usize, h: usize, w: usize) -> usize {
+        let blocked = |lanes: usize| (c / lanes * shape.h * shape.w + h * shape.w + w) * lanes + c % lanes;
+        match self {
+            Layout::Nchw => blocked(1),
+            Layout::Blocked4 => blocked(4),
+            Layout::Blocked16 => blocked(16),
+            Layout::ColumnPairs => ((w % 2 * shape.h + h) * shape.w.div_ceil(2) + w / 2) * 4 + c,
+        }
+    }
 }
 
 /// What a program must know of where it will run. Plain data, never a handle.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// Layout of every map inside; the input is always [`Layout::Nchw`].
     pub layout: Layout,
     /// Every buffer begins at a multiple of this many bytes.
     pub alignment_bytes: usize,
+    /// The GPU whose thread blocks convolutions are cut into; `None` for a device that cuts them itself.
+    pub gpu: Option<Gpu>,
 }
 
 impl Target {
     /// The CPU: sixteen float32 fill an AVX-512 register and a cache line.
     pub fn cpu() -> Self {
-        Target { layout: Layout::Blocked16, alignment_bytes: 64 }
+        Target { layout: Layout::Blocked16, alignment_bytes: 64, gpu: None }
+    }
+
+    /// A GPU: four float32 are one 128-bit access.
+    pub fn gpu(gpu: Gpu) -> Self {
+        Target { layout: Layout::Blocked4, alignment_bytes: 256, gpu: Some(gpu) }
     }
 }
 
@@ -137,6 +174,9 @@ pub struct Program {
     /// Where each layer's output lies: valid after a run only under [`Keep::Layers`]. Layers that fusion dissolved
     /// (a pool moved behind its convolution) are absent. Without fusion `NAME.conv` and `NAME.bn` stand here too.
     pub outputs: Vec<(String, View)>,
+    /// Counters of finished slices, 32-bit, zero before the first run and after each; where convolutions are cut along
+    /// their sums.
+    pub tickets: Option<BufferId>,
 }
 
 impl Program {
@@ -154,8 +194,22 @@ impl Program {
             )));
         }
         let mut program = lower::lower(network, options);
+        if let Some(gpu) = &options.target.gpu {
+            schedule::schedule(&mut program, gpu);
+        }
         arena::place(&mut program);
         Ok(program)
+    }
+
+    /// Copies what `view` holds for the first `images` images to `out`, N·C·H·W; `map` is the memory of its buffer.
+    pub(crate) fn unpack(&self, view: View, images: usize, map: &[f32], out: &mut [f32]) {
+        let &Buffer { shape, layout, .. } = &self.buffers[view.buffer];
+        let MapShape { c, h, w } = self.shape(view);
+        for (i, out) in out.iter_mut().enumerate().take(images * c * h * w) {
+            let (pixel, channel, image) = (i % (h * w), view.channel + i / (h * w) % c, i / (h * w * c));
+            let at = layout.index(shape, channel, pixel / w, pixel % w);
+            *out = map[image * layout.values(shape) + at];
+        }
     }
 
     /// Number of levels; a step's `level` is below it.

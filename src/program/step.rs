@@ -1,6 +1,6 @@
 //! The steps a program consists of.
 
-use super::{Program, View};
+use super::{Program, Tile, Tiling, View};
 use crate::network::{AvgPoolPadding, Window};
 
 /// One launch-sized piece of work.
@@ -19,6 +19,15 @@ pub struct Step {
 pub enum StepOp {
     /// Convolution, possibly of several siblings over one input.
     Conv2d(Conv2d),
+    /// Convolutions of one level in one launch, cut into thread blocks.
+    Conv2dGroup(Conv2dGroup),
+    /// The images, NCHW, brought into the layout of their buffer.
+    Pack {
+        /// What is read.
+        input: View,
+        /// What is written.
+        output: View,
+    },
     /// γ·(x − mean)/√(var + ε) + β by `layer`'s running statistics.
     BatchNorm {
         /// The layer that owns the statistics.
@@ -75,6 +84,17 @@ pub struct Conv2d {
     pub parts: Vec<ConvPart>,
 }
 
+/// Convolutions that one launch computes; a thread block belongs to one of them.
+#[derive(Clone, Debug)]
+pub struct Conv2dGroup {
+    /// The convolutions, and how each is cut; they write disjoint views.
+    pub convs: Vec<(Conv2d, Tiling)>,
+    /// The outputs of one thread block.
+    pub tile: Tile,
+    /// Room for the partial sums of convolutions that are cut along their sums.
+    pub workspace: Option<View>,
+}
+
 /// One layer's share of a convolution.
 #[derive(Clone, Debug)]
 pub struct ConvPart {
@@ -126,29 +146,55 @@ pub struct Average {
     pub bias_relu: Option<String>,
 }
 
+impl Conv2d {
+    /// The views it overwrites.
+    pub fn outputs(&self) -> impl Iterator<Item = View> {
+        self.parts.iter().map(|part| part.output)
+    }
+
+    /// Output channels K of all parts.
+    pub fn output_channels(&self) -> usize {
+        self.outputs().map(|view| view.channels).sum()
+    }
+
+    /// Terms of the sum for one output: C·R·S.
+    pub fn terms(&self) -> usize {
+        self.input.channels * self.window.kernel.0 * self.window.kernel.1
+    }
+
+    fn parameters(&self) -> usize {
+        let bias = self.parts.iter().filter(|part| part.epilogue == Epilogue::BiasRelu);
+        self.output_channels() * self.terms() + bias.map(|part| part.output.channels).sum::<usize>()
+    }
+}
+
 impl Step {
     /// The views it reads.
     pub fn inputs(&self) -> Vec<View> {
         match &self.op {
             StepOp::Conv2d(conv) => vec![conv.input],
+            StepOp::Conv2dGroup(group) => group.convs.iter().map(|(conv, _)| conv.input).collect(),
             StepOp::Pool2d(pool) => vec![pool.input],
             StepOp::Concat { inputs, .. } => inputs.clone(),
             StepOp::BatchNorm { input, .. }
             | StepOp::Relu { input, .. }
             | StepOp::GlobalAvgPool { input, .. }
+            | StepOp::Pack { input, .. }
             | StepOp::Linear { input, .. } => vec![*input],
         }
     }
 
-    /// The views it overwrites.
+    /// The views it overwrites, workspace apart.
     pub fn outputs(&self) -> Vec<View> {
         match &self.op {
-            StepOp::Conv2d(conv) => conv.parts.iter().map(|part| part.output).collect(),
+            StepOp::Conv2d(conv) => conv.outputs().collect(),
+            StepOp::Conv2dGroup(group) => group.convs.iter().flat_map(|(conv, _)| conv.outputs()).collect(),
             StepOp::Pool2d(pool) => vec![pool.output],
             StepOp::BatchNorm { output, .. }
             | StepOp::Relu { output, .. }
             | StepOp::Concat { output, .. }
             | StepOp::GlobalAvgPool { output, .. }
+            | StepOp::Pack { output, .. }
             | StepOp::Linear { output, .. } => vec![*output],
         }
     }
@@ -156,7 +202,8 @@ impl Step {
     /// What kind of step it is, in a word.
     pub fn kind(&self) -> &'static str {
         match &self.op {
-            StepOp::Conv2d(_) => "conv2d",
+            StepOp::Conv2d(_) | StepOp::Conv2dGroup(_) => "conv2d",
+            StepOp::Pack { .. } => "pack",
             StepOp::BatchNorm { .. } => "batch_norm",
             StepOp::Relu { .. } => "relu",
             StepOp::Pool2d(Pool2d { kind: PoolKind::Max, .. }) => "max_pool2d",
@@ -173,14 +220,18 @@ impl Step {
         let input = |view: View| program.shape(view);
         let written: u64 = self.outputs().iter().map(|&v| program.shape(v).elements() as u64).sum();
         let each = match &self.op {
-            StepOp::Conv2d(conv) => {
-                let (r, s) = conv.window.kernel;
-                2 * (r * s * conv.input.channels) as u64
+            StepOp::Conv2d(conv) => 2 * conv.terms() as u64,
+            StepOp::Conv2dGroup(group) => {
+                let conv = |(conv, _): &(Conv2d, Tiling)| {
+                    let written: u64 = conv.outputs().map(|v| program.shape(v).elements() as u64).sum();
+                    batch * written * 2 * conv.terms() as u64
+                };
+                return group.convs.iter().map(conv).sum();
             }
             StepOp::Pool2d(pool) => (pool.window.kernel.0 * pool.window.kernel.1) as u64,
             StepOp::BatchNorm { .. } => 2,
             StepOp::Relu { .. } => 1,
-            StepOp::Concat { .. } => 0,
+            StepOp::Concat { .. } | StepOp::Pack { .. } => 0,
             StepOp::GlobalAvgPool { input: view, .. } => (input(*view).h * input(*view).w) as u64,
             StepOp::Linear { input: view, .. } => 2 * input(*view).elements() as u64,
         };
@@ -190,12 +241,8 @@ impl Step {
     /// Bytes of its parameters.
     pub fn parameter_bytes(&self, program: &Program) -> u64 {
         let values = match &self.op {
-            StepOp::Conv2d(conv) => {
-                let (r, s) = conv.window.kernel;
-                let k: usize = conv.parts.iter().map(|part| part.output.channels).sum();
-                let bias = conv.parts.iter().filter(|part| part.epilogue == Epilogue::BiasRelu);
-                k * conv.input.channels * r * s + bias.map(|part| part.output.channels).sum::<usize>()
-            }
+            StepOp::Conv2d(conv) => conv.parameters(),
+            StepOp::Conv2dGroup(group) => group.convs.iter().map(|(conv, _)| conv.parameters()).sum(),
             StepOp::Pool2d(Pool2d {
                 kind: PoolKind::Average(Average { bias_relu: Some(_), .. }),
                 output,

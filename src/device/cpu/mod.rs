@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use super::Executor;
 use crate::error::{Error, Result};
 use crate::network::MapShape;
-use crate::program::{Layout, Program, View};
+use crate::program::{Program, Target, View};
 use crate::weights::Weights;
 use elementwise::MapView;
 use filter::Line;
@@ -65,6 +65,10 @@ impl Cpu {
     /// [`Error::Memory`] when the arena cannot be had.
     pub fn new(program: &Program, weights: &Weights, threads: usize, isa: Option<&str>) -> Result<Self> {
         let isa = isa.map_or(Ok(Isa::detect()), Isa::named)?;
+        if program.options.target != Target::cpu() {
+            let problem = "the program was lowered for another device".to_string();
+            return Err(Error::Device { device: "cpu".into(), problem });
+        }
         let lines = program.arena_bytes.div_ceil(size_of::<Line>());
         let what = format!("a batch of {}", program.options.batch);
         let memory = Error::Memory { what, needed_bytes: program.arena_bytes };
@@ -134,18 +138,9 @@ impl Executor for Cpu {
     }
 
     fn read(&self, view: View, images: usize, out: &mut [f32]) -> Result<()> {
-        let MapShape { c, h, w } = self.program.shape(view);
-        let map = map_view(&self.program, view);
-        let values = self.values();
-        let lanes = match self.program.buffers[view.buffer].layout {
-            Layout::Nchw => 1,
-            Layout::Blocked16 => 16,
-        };
-        for (i, out) in out.iter_mut().enumerate().take(images * c * h * w) {
-            let (pixel, channel, image) = (i % (h * w), i / (h * w) % c, i / (h * w * c));
-            let block = map.offset + image * map.image_stride + channel / lanes * lanes * h * w;
-            *out = values[block + pixel * lanes + channel % lanes];
-        }
+        let buffer = &self.program.buffers[view.buffer];
+        let first = buffer.offset_bytes / size_of::<f32>();
+        self.program.unpack(view, images, &self.values()[first..], out);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use super::simd::Isa;
 use super::threads::Threads;
 use crate::error::{Error, Result};
 use crate::network::AvgPoolPadding;
-use crate::program::{self, BatchNorm, Epilogue, FoldedBatchNorm, Layout, PoolKind, Program, StepOp};
+use crate::program::{self, Epilogue, FoldedBatchNorm, Layout, PoolKind, Program, StepOp};
 use crate::weights::Weights;
 
 /// One step, ready to run.
@@ -130,6 +130,10 @@ impl Binder<'_> {
     fn bind(&self, op: &StepOp) -> Result<Task> {
         let view = |view| map_view(self.program, view);
         Ok(match op {
+            StepOp::Conv2dGroup(_) | StepOp::Pack { .. } => {
+                let problem = "the program was lowered for another device".to_string();
+                return Err(Error::Device { device: "cpu".into(), problem });
+            }
             StepOp::Conv2d(conv) => self.bind_conv2d(conv)?,
             StepOp::Pool2d(pool) => {
                 let kind = match &pool.kind {
@@ -139,7 +143,7 @@ impl Binder<'_> {
                         bias: average
                             .bias_relu
                             .as_deref()
-                            .map(|l| Ok(self.batch_norm(l)?.bias))
+                            .map(|l| Ok(FoldedBatchNorm::of(self.weights, l)?.bias))
                             .transpose()?,
                     },
                 };
@@ -150,7 +154,7 @@ impl Binder<'_> {
                 Task::GlobalAvgPool(GlobalAvgPool { input: view(*input), output: view(*output) })
             }
             StepOp::BatchNorm { layer, input, output } => {
-                let FoldedBatchNorm { scale, bias } = self.batch_norm(layer)?;
+                let FoldedBatchNorm { scale, bias } = FoldedBatchNorm::of(self.weights, layer)?;
                 let function = Function::BatchNorm { scale, bias };
                 Task::Elementwise(Elementwise { function, input: view(*input), output: view(*output) })
             }
@@ -191,7 +195,7 @@ impl Binder<'_> {
             values.push(self.weights.f32(&format!("{}.conv.weight", part.layer))?);
             let k = part.output.channels;
             let folded = if conv.folded {
-                self.batch_norm(&part.layer)?
+                FoldedBatchNorm::of(self.weights, &part.layer)?
             } else {
                 FoldedBatchNorm { scale: vec![1.0; k], bias: vec![0.0; k] }
             };
@@ -211,18 +215,5 @@ impl Binder<'_> {
         let filter = PackedFilter::pack(self.isa, &rows, input.c, geometry.c_block(), taps, p * q);
         let conv = Conv2d::new(self.isa, geometry, filter, bias, batch, self.threads);
         Ok(Task::Conv2d { conv, input, outputs })
-    }
-
-    fn batch_norm(&self, layer: &str) -> Result<FoldedBatchNorm> {
-        let tensor = |name: &str| self.weights.f32(&format!("{layer}.bn.{name}"));
-        let (weight, bias) = (tensor("weight")?, tensor("bias")?);
-        let (running_mean, running_var) = (tensor("running_mean")?, tensor("running_var")?);
-        let statistics = BatchNorm {
-            weight: &weight,
-            bias: &bias,
-            running_mean: &running_mean,
-            running_var: &running_var,
-        };
-        Ok(statistics.fold())
     }
 }

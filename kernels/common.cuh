@@ -1,0 +1,28 @@
+/* What all kernels share.
+ *
+ * Dimensions, height before width: input N C H W, filter K C R S, output N K P Q; stride_h, stride_w, pad_h, pad_w.
+ * A feature map lies as [N][C/4][H][W][4]: a quad is the four channels of one pixel, one 128-bit access, and a view is a
+ * run of quads of every image. Offsets within a map count quads. Every kernel takes one parameter, a struct by value that its
+ * launcher in src/kernels fills field by field, in the same order. */
+#pragma once
+
+/* Part of a map: channels [first, first + c) of each of its images. */
+struct MapView {
+    float4* data;      /* the first channel of the first image */
+    int image_stride;  /* quads from one image to the next */
+    int c4;            /* quads of channels */
+    int h, w;
+};
+
+/* max(x, 0); NaN stays NaN, which fmaxf would hide. */
+__device__ inline float relu(float x) { return x < 0.0f ? 0.0f : x; }
+
+__device__ inline float4 relu(float4 x) { return make_float4(relu(x.x), relu(x.y), relu(x.z), relu(x.w)); }
+
+__device__ inline float4 operator+(float4 a, float4 b) {
+    return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+}
+
+__device__ inline float4 operator*(float4 a, float b) {
+    return make_float4(a.x * b, a.y * b, a.z * b, a.w * b);
+}

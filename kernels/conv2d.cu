@@ -1,0 +1,304 @@
+/* conv2d_forward_implicit_gemm_f32: convolution as a matrix product, with bias and ReLU.
+ * y[n,k,p,q] = f(sum_{c,r,s} x[n, c, p*stride_h - pad_h + r, q*stride_w - pad_w + s] * w[k,c,r,s] + b[k]); f: ReLU, or nothing
+ * and no bias. Source: Chetlur et al., arXiv 1410.0759 (implicit GEMM); double-buffered tiles of 8x8 outputs a thread as in
+ * Gray's maxas SGEMM (github.com/NervanaSystems/maxas/wiki/SGEMM).
+ * x a view [N,C,H,W] in, C a multiple of 8;  w packed in, see below;  y up to four views, each a range of k, overwritten.
+ * One launch computes up to four convolutions of one level; the grid is one-dimensional, a block knows by its index its
+ * convolution, slice of the sum, pixels and channels. Block: 32 threads for each 64 pixels x 32 channels x group.
+ * A block has TM pixels (m = n*P*Q + p*Q + q) and TN channels. The sum runs over steps of eight terms: one filter tap, eight
+ * channels; taps outside, channels inside. A slice of the sum is shared out among GROUPS groups of warps.
+ * w: [K/TN][steps][8][TN], zero beyond K and beyond the last step.
+ * Shared: two buffers of 8*(TM + TN) floats a group; after the loop the same memory carries the groups' sums.
+ * Order: each group adds its terms in order; groups are added in order; slices are added in order by the block that comes
+ * last (an integer ticket tells), so the same bits come out on every run. Limits: fewer than 2^31 quads in a map. */
+#include "common.cuh"
+
+#define MAX_PARTS 4
+#define MAX_GROUP 4
+
+/* A range of output channels and where it goes. */
+struct ConvPart {
+    float4* y;         /* first quad of the first image */
+    int image_stride;  /* quads */
+    int first_quad;    /* of the convolution's output channels */
+    int bias_relu;     /* 0: the bare sum */
+    int reserved;
+};
+
+struct Conv2dProblem {
+    const float4* x;
+    const float4* w;
+    const float4* bias; /* of all output channels */
+    float4* partials;   /* [tile][slice][outputs of a thread / 4][threads] when slices > 1 */
+    unsigned int* tickets; /* one a tile; 0 before and after */
+    int first_block;    /* of the launch */
+    int pixels;         /* N*P*Q */
+    int h, w_;
+    int c8;             /* C/8 */
+    int image_stride;   /* quads */
+    int p, q, r, s;
+    int stride_h, stride_w, pad_h, pad_w;
+    int k4;             /* quads of output channels, all parts */
+    int tiles_m, tiles_n;
+    int slices, steps;  /* steps of one group in one slice */
+    int parts;
+    ConvPart part[MAX_PARTS];
+};
+
+struct Conv2dForward {
+    int problems;
+    int reserved;
+    Conv2dProblem problem[MAX_GROUP];
+};
+
+/* Column of a tile's shared rows at which pixel m stands: within 32 pixels, eight threads take four columns each and pixel
+ * i*8 + t is column 4*t + i, so that for one i neighbouring threads write neighbouring pixels. */
+__device__ inline int column_of(int m) { return (m & ~31) | ((m & 7) << 2) | ((m >> 3) & 3); }
+
+template <int TM, int TN, int GROUPS>
+__device__ inline void conv2d_forward(const Conv2dForward& params) {
+    constexpr int WARPS_N = TN / 32;
+    constexpr int GROUP_THREADS = (TM / 64) * WARPS_N * 32;
+    constexpr int THREADS = GROUP_THREADS * GROUPS;
+    constexpr int LOADS_X = 2 * TM / GROUP_THREADS;  /* quads of x a thread loads in one step */
+    constexpr int PIXELS_X = LOADS_X > 2 ? LOADS_X / 2 : 1;
+    constexpr int QUADS_X = LOADS_X / PIXELS_X;      /* of them, quads of one pixel: 1 or 2 */
+    constexpr int LOADS_W = 2 * TN / GROUP_THREADS;
+    constexpr int ROW = TM + TN;                     /* floats of one term: pixels, then channels */
+    constexpr int BUFFER = 8 * ROW;
+    constexpr int ROWS = 8 / GROUPS;                 /* pixels a thread finishes, of its eight */
+    static_assert(GROUP_THREADS % TM == 0 || TM % GROUP_THREADS == 0, "whole pixels a thread");
+    static_assert(LOADS_W >= 1 && ROWS >= 1 && (GROUPS == 1 || GROUPS * 2 * BUFFER >= 32 * GROUP_THREADS),
+                  "the groups' sums fit");
+
+    __shared__ __align__(16) float shared[GROUPS * 2 * BUFFER];
+    __shared__ int pixel_image[TM], pixel_offset[TM];
+    __shared__ unsigned int ticket;
+    __shared__ struct { int which, tile_n, tile_m, slice; } place;
+
+    int block = blockIdx.x, which = 0;
+    for (int i = 1; i < params.problems; i++) {
+        which = block >= params.problem[i].first_block ? i : which;
+    }
+    const Conv2dProblem& conv = params.problem[which];
+    block -= conv.first_block;
+    const int tile_n = block % conv.tiles_n;
+    const int tile_m = block / conv.tiles_n % conv.tiles_m;
+    const int slice = block / (conv.tiles_n * conv.tiles_m);
+    if (threadIdx.x == 0) place = {which, tile_n, tile_m, slice};  /* kept here, they take no registers in the loop */
+
+    const int thread = threadIdx.x % GROUP_THREADS;
+    const int group = threadIdx.x / GROUP_THREADS;
+    const int lane = threadIdx.x % 32;
+    const int warp_m = thread / 32 / WARPS_N, warp_n = thread / 32 % WARPS_N;
+    const int lane_m = lane % 8, lane_n = lane / 8;
+
+    /* Where this thread's quads of x come from, for the tap (0, 0). */
+    const int plane = conv.h * conv.w_;
+    const int first_step = (slice * GROUPS + group) * conv.steps;
+    int c8 = first_step % conv.c8, tap_r = first_step / conv.c8 / conv.s, tap_s = first_step / conv.c8 % conv.s;
+    const int quad = QUADS_X == 2 ? 0 : thread / TM;
+    const int pixel = thread % TM;
+    int base[PIXELS_X];
+    unsigned int inside[PIXELS_X];  /* filter rows that fall inside the map, a bit each; from bit 16 on, columns */
+#pragma unroll
+    for (int i = 0; i < PIXELS_X; i++) {
+        const int m = tile_m * TM + pixel + i * GROUP_THREADS;
+        const int image = m / (conv.p * conv.q), offset = m % (conv.p * conv.q);
+        const int h = offset / conv.q * conv.stride_h - conv.pad_h, w = offset % conv.q * conv.stride_w - conv.pad_w;
+        base[i] = image * conv.image_stride + h * conv.w_ + w + quad * plane;
+        const unsigned int rows = (1u << min(max(conv.h - h, 0), conv.r)) - (1u << max(-h, 0));
+        const unsigned int columns = (1u << min(max(conv.w_ - w, 0), conv.s)) - (1u << max(-w, 0));
+        inside[i] = m < conv.pixels ? columns << 16 | rows : 0;
+        if (group == 0 && quad == 0) {
+            pixel_image[pixel + i * GROUP_THREADS] = m < conv.pixels ? image : -1;
+            pixel_offset[pixel + i * GROUP_THREADS] = offset;
+        }
+    }
+    const float4* w = conv.w + ((size_t)tile_n * (conv.slices * GROUPS * conv.steps) + first_step) * (2 * TN) + thread;
+    const float4* x;
+    bool valid[PIXELS_X];
+    auto point_at_tap = [&]() {
+        x = conv.x + (ptrdiff_t)(tap_r * conv.w_ + tap_s + c8 * 2 * plane);
+#pragma unroll
+        for (int i = 0; i < PIXELS_X; i++) valid[i] = (inside[i] >> tap_r) & (inside[i] >> 16 >> tap_s) & 1u;
+    };
+    point_at_tap();
+
+    /* A step travels through registers, one quad of x a thread at a time; w comes with the first. */
+    float4 next_x, next_w[LOADS_W];
+    auto load = [&](int i) {
+        next_x = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+        if (valid[i / QUADS_X]) next_x = __ldg(x + (base[i / QUADS_X] + i % QUADS_X * plane));
+        if (i == 0) {
+#pragma unroll
+            for (int j = 0; j < LOADS_W; j++) next_w[j] = __ldg(w + j * GROUP_THREADS);
+            w += 2 * TN;
+        }
+        if (i == LOADS_X - 1) {
+            x += 2 * plane;
+            if (++c8 == conv.c8) {
+                c8 = 0;
+                if (++tap_s == conv.s) {
+                    tap_s = 0;
+                    tap_r++;
+                }
+                point_at_tap();
+            }
+        }
+    };
+
+    constexpr int STORE_ROWS = GROUP_THREADS / (TN / 4);  /* rows of w that one round of the group's threads fills */
+    float* const own = shared + group * (2 * BUFFER);
+    float* const store_x = own + quad * 4 * ROW + column_of(pixel);
+    float* const store_w = own + TM + thread / (TN / 4) * ROW + thread % (TN / 4) * 4;
+    auto store = [&](int i, int buffer) {
+        float* const to = store_x + buffer * BUFFER + i % QUADS_X * 4 * ROW + i / QUADS_X * GROUP_THREADS;
+        to[0 * ROW] = next_x.x;
+        to[1 * ROW] = next_x.y;
+        to[2 * ROW] = next_x.z;
+        to[3 * ROW] = next_x.w;
+        if (i == 0) {
+#pragma unroll
+            for (int j = 0; j < LOADS_W; j++) {
+                *reinterpret_cast<float4*>(store_w + buffer * BUFFER + j * STORE_ROWS * ROW) = next_w[j];
+            }
+        }
+    };
+
+    float sum[8][8] = {};
+    const float* const read_x = own + warp_m * 64 + lane_m * 4;
+    const float* const read_w = own + TM + warp_n * 32 + lane_n * 4;
+    auto multiply = [&](int buffer, int first, int end) {
+#pragma unroll
+        for (int k = first; k < end; k++) {
+            const float4 a0 = *reinterpret_cast<const float4*>(read_x + buffer * BUFFER + k * ROW);
+            const float4 a1 = *reinterpret_cast<const float4*>(read_x + buffer * BUFFER + k * ROW + 32);
+            const float4 b0 = *reinterpret_cast<const float4*>(read_w + buffer * BUFFER + k * ROW);
+            const float4 b1 = *reinterpret_cast<const float4*>(read_w + buffer * BUFFER + k * ROW + 16);
+            const float a[8] = {a0.x, a0.y, a0.z, a0.w, a1.x, a1.y, a1.z, a1.w};
+            const float b[8] = {b0.x, b0.y, b0.z, b0.w, b1.x, b1.y, b1.z, b1.w};
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+#pragma unroll
+                for (int j = 0; j < 8; j++) sum[i][j] = fmaf(a[i], b[j], sum[i][j]);
+            }
+        }
+    };
+
+    /* Adds the step in one buffer while the next one comes into the other. */
+    auto advance = [&](int buffer) {
+#pragma unroll
+        for (int i = 0; i < LOADS_X; i++) {
+            load(i);
+            multiply(buffer, i * 8 / LOADS_X, (i + 1) * 8 / LOADS_X);
+            store(i, buffer ^ 1);
+        }
+        __syncthreads();  /* the other buffer is full, this one has been read */
+    };
+
+#pragma unroll
+    for (int i = 0; i < LOADS_X; i++) {
+        load(i);
+        store(i, 0);
+    }
+    __syncthreads();  /* the first step is in buffer 0 */
+    int step = 1;
+    for (; step + 1 < conv.steps; step += 2) {
+        advance(0);
+        advance(1);
+    }
+    if (step < conv.steps) {
+        advance(0);
+        multiply(1, 0, 8);
+    } else {
+        multiply(0, 0, 8);
+    }
+
+    /* Each group finishes ROWS of the eight pixels of a thread: it adds all groups' sums, in order. */
+    float4 y[ROWS][2];
+    if (GROUPS == 1) {
+#pragma unroll
+        for (int i = 0; i < ROWS; i++) {
+            y[i][0] = make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
+            y[i][1] = make_float4(sum[i][4], sum[i][5], sum[i][6], sum[i][7]);
+        }
+    } else {
+        float4* const exchange = reinterpret_cast<float4*>(shared) + thread;  /* [group][ROWS][thread] */
+#pragma unroll
+        for (int round = 0; round < GROUPS * 2; round++) {
+            const int j = round % 2;  /* which half of the channels */
+            __syncthreads();          /* everybody has read what the memory held before */
+#pragma unroll
+            for (int i = 0; i < ROWS; i++) {
+                const float* const v = sum[round / 2 * ROWS + i] + 4 * j;
+                exchange[(group * ROWS + i) * GROUP_THREADS] = make_float4(v[0], v[1], v[2], v[3]);
+            }
+            __syncthreads();  /* all groups' sums of this round are there */
+            if (group == round / 2) {
+#pragma unroll
+                for (int i = 0; i < ROWS; i++) {
+                    y[i][j] = exchange[i * GROUP_THREADS];
+#pragma unroll
+                    for (int g = 1; g < GROUPS; g++) y[i][j] = y[i][j] + exchange[(g * ROWS + i) * GROUP_THREADS];
+                }
+            }
+        }
+    }
+
+    const Conv2dProblem& end = params.problem[place.which];
+    if (end.slices > 1) {
+        const int tile = place.tile_m * end.tiles_n + place.tile_n;
+        float4* const partials = end.partials + (size_t)tile * end.slices * (ROWS * 2 * THREADS) + threadIdx.x;
+#pragma unroll
+        for (int i = 0; i < ROWS * 2; i++) {
+            partials[(place.slice * ROWS * 2 + i) * THREADS] = y[i / 2][i % 2];
+        }
+        __threadfence();  /* the partial sums are visible before the ticket is */
+        __syncthreads();  /* all threads of the block have written theirs */
+        if (threadIdx.x == 0) ticket = atomicAdd(end.tickets + tile, 1u);
+        __syncthreads();  /* everybody sees the ticket */
+        if (ticket + 1 < end.slices) return;
+        __threadfence();  /* the other slices' sums are read after the last ticket */
+#pragma unroll
+        for (int i = 0; i < ROWS * 2; i++) y[i / 2][i % 2] = partials[i * THREADS];
+        for (int other = 1; other < end.slices; other++) {
+#pragma unroll
+            for (int i = 0; i < ROWS * 2; i++) {
+                y[i / 2][i % 2] = y[i / 2][i % 2] + partials[(other * ROWS * 2 + i) * THREADS];
+            }
+        }
+        if (threadIdx.x == 0) end.tickets[tile] = 0;
+    }
+
+#pragma unroll
+    for (int j = 0; j < 2; j++) {
+        const int k4 = place.tile_n * (TN / 4) + warp_n * 8 + j * 4 + lane_n;
+        if (k4 >= end.k4) continue;
+        int part = 0;
+        for (int i = 1; i < end.parts; i++) part = k4 >= end.part[i].first_quad ? i : part;
+        const ConvPart& to = end.part[part];
+        float4* const out = to.y + (ptrdiff_t)(k4 - to.first_quad) * (end.p * end.q);
+        const float4 bias = __ldg(end.bias + k4);
+#pragma unroll
+        for (int i = 0; i < ROWS; i++) {
+            const int row = group * ROWS + i;  /* rows 0 to 3 are 8 pixels apart, 4 to 7 stand 32 pixels behind */
+            const int m = warp_m * 64 + row / 4 * 32 + row % 4 * 8 + lane_m;
+            const int image = pixel_image[m];
+            if (image < 0) continue;
+            const float4 value = to.bias_relu ? relu(y[i][j] + bias) : y[i][j];
+            out[(ptrdiff_t)image * to.image_stride + pixel_offset[m]] = value;
+        }
+    }
+}
+
+#define CONV2D_FORWARD(TM, TN, GROUPS)                                                                    \
+    extern "C" __global__ void __launch_bounds__((TM / 64) * (TN / 32) * 32 * GROUPS, 2)                  \
+        conv2d_forward_implicit_gemm_##TM##x##TN##x##GROUPS##_f32(const Conv2dForward params) {           \
+        conv2d_forward<TM, TN, GROUPS>(params);                                                           \
+    }
+
+CONV2D_FORWARD(128, 128, 1)
+CONV2D_FORWARD(128, 64, 2)
+CONV2D_FORWARD(64, 64, 4)
+CONV2D_FORWARD(128, 32, 4)

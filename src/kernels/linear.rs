@@ -1,0 +1,31 @@
+//! Launches of `kernels/linear.cu`.
+
+use super::launch::{Kernel, Launch};
+use super::parameters::{MapView, Parameters, constant};
+use crate::error::Result;
+use crate::weights::Weights;
+
+pub(super) const LINEAR: Kernel = Kernel { module: "linear", name: "linear_forward_f32", threads: 256 };
+
+/// Outputs of a block, one a warp.
+const BLOCK_OUTPUTS: usize = 8;
+
+/// Weight [K,C], then bias [K].
+pub(super) fn constants(weights: &Weights, layer: &str) -> Result<Vec<f32>> {
+    let mut values = weights.f32(&format!("{layer}.weight"))?.into_owned();
+    values.extend(weights.f32(&format!("{layer}.bias"))?.iter());
+    Ok(values)
+}
+
+/// x [N,C,1,1] to y [N,K].
+pub(super) fn launch(x: MapView, y: MapView, constants: usize) -> Launch {
+    let (c, k) = (x.shape.c, y.shape.c);
+    let weight = constant(constants, k * c);
+    Parameters::default()
+        .map(&x)
+        .pointer(weight)
+        .pointer(constant(constants + weight.bytes, k))
+        .pointer(y.pointer())
+        .ints([x.images, k])
+        .launch(LINEAR, [k.div_ceil(BLOCK_OUTPUTS), x.images, 1])
+}

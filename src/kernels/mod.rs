@@ -1,0 +1,24 @@
+//! Launches of our own CUDA kernels, as plain data: which kernel, how many blocks of how many threads, which parameters.
+//!
+//! Each file of `kernels/` has its launcher here, under the same name; a launcher checks shapes and limits, packs the
+//! weights its kernels read and fills the one struct that they take. The devices `cuda` and `sim` run the same launches;
+//! nothing here knows either.
+
+mod conv2d;
+mod elementwise;
+mod launch;
+mod linear;
+mod pack;
+mod parameters;
+mod pool2d;
+
+pub use conv2d::TILES;
+pub use launch::{Kernel, Launch, Launches, Pointer, Region, Relocation};
+
+/// All kernels.
+pub fn all() -> Vec<Kernel> {
+    let pools = [pool2d::MAX, pool2d::AVERAGE, pool2d::GLOBAL_AVERAGE];
+    let elementwise = [elementwise::BATCH_NORM, elementwise::RELU, elementwise::CONCAT];
+    let convolutions = TILES.map(conv2d::kernel);
+    [&convolutions[..], &elementwise, &[linear::LINEAR, pack::COLUMN_PAIRS], &pools].concat()
+}
