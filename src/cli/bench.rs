@@ -170,6 +170,8 @@ fn peak(device: &Device) -> f64 {
             let isa = isa.as_deref().and_then(|name| Isa::named(name).ok()).unwrap_or_else(Isa::detect);
             peak_gflops(isa, *threads).unwrap_or(f64::NAN)
         }
+        #[cfg(any(feature = "cuda", feature = "sim"))]
+        _ => f64::NAN,
     }
 }
 
@@ -181,6 +183,8 @@ fn peak(_: &Device) -> f64 {
 fn threads(device: &Device) -> usize {
     match device {
         Device::Cpu { threads, .. } => *threads,
+        #[cfg(feature = "sim")]
+        Device::Sim { threads, .. } => *threads,
     }
 }
 

@@ -21,15 +21,42 @@ pub struct DeviceOptions {
     /// auto, cpu, cpu:avx512, cpu:avx2, cpu:portable, cuda, cuda:1 or sim
     #[arg(long, default_value = "auto", value_name = "D")]
     device: String,
-    /// Threads of the cpu device [default: all cores]
+    /// Threads of the cpu and sim devices [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// The card that the sim device chooses kernels for [default: gtx-1080-ti]
+    #[arg(long, value_name = "CARD")]
+    card: Option<String>,
+    /// What the sim device looks after: fast (bounds, shared memory) or all
+    #[arg(long, value_name = "C")]
+    checks: Option<SimChecks>,
+}
+
+/// What the simulator looks after.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum SimChecks {
+    /// Bounds and shared memory
+    Fast,
+    /// Unwritten words and races in global memory too
+    All,
 }
 
 impl DeviceOptions {
     /// The device that was asked for.
-    pub fn open(&self) -> nodal::Result<Device> {
-        Device::open(&self.device, self.threads)
+    pub fn open(&self) -> anyhow::Result<Device> {
+        if self.device != "sim" && (self.card.is_some() || self.checks.is_some()) {
+            anyhow::bail!("--card and --checks belong to --device sim, not to {}", self.device);
+        }
+        let name = match &self.card {
+            Some(card) => format!("sim:{card}"),
+            None => self.device.clone(),
+        };
+        let mut device = Device::open(&name, self.threads)?;
+        #[cfg(feature = "sim")]
+        if let (Device::Sim { checks, .. }, Some(SimChecks::All)) = (&mut device, self.checks) {
+            *checks = nodal::device::Checks::All;
+        }
+        Ok(device)
     }
 }
 

@@ -32,7 +32,7 @@ impl Engine {
         &self.program
     }
 
-    /// Where the images go: N·3·H·W values, normalised. To be filled before each run, which may overwrite them.
+    /// Where the images go: N·3·H·W values, normalised, in the layout of the input's buffer. To be filled before each run, which may overwrite them.
     pub fn input(&mut self) -> &mut [f32] {
         self.executor.input()
     }
@@ -111,6 +111,10 @@ fn executor(program: &Program, weights: &Weights, device: &Device) -> Result<Box
         #[cfg(feature = "cpu")]
         Device::Cpu { threads, isa } => {
             Ok(Box::new(super::cpu::Cpu::new(program, weights, *threads, isa.as_deref())?))
+        }
+        #[cfg(feature = "sim")]
+        Device::Sim { checks, threads, .. } => {
+            Ok(Box::new(super::sim::Sim::new(program, weights, *checks, *threads)?))
         }
         #[cfg(not(feature = "cpu"))]
         Device::Cpu { .. } => {

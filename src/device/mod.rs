@@ -4,17 +4,23 @@
 #[cfg(feature = "cpu")]
 pub mod cpu;
 mod engine;
+#[cfg(feature = "sim")]
+mod sim;
+#[cfg(test)]
+mod tests;
 
 pub use engine::Engine;
 
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+#[cfg(feature = "sim")]
+use crate::kernels::Card;
 use crate::program::{Target, View};
 
 /// Runs one program on one device: what each device implements, and all that [`Engine`] needs of it.
 pub(crate) trait Executor: Send {
-    /// The whole batch of input images, N·3·H·W; filled by the caller before each run, since a run may overwrite it.
+    /// The whole batch of the program's input, in the layout of its buffer; filled by the caller before each run, since a run may overwrite it.
     fn input(&mut self) -> &mut [f32];
 
     /// Runs all steps on the first `images` images of the input.
@@ -37,7 +43,7 @@ pub(crate) trait Executor: Send {
 }
 
 /// A device by choice, not yet in use.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Device {
     /// The processor.
     Cpu {
@@ -46,11 +52,31 @@ pub enum Device {
         /// Instruction set by name: `avx512`, `avx2`, `portable`; the best there is when `None`.
         isa: Option<String>,
     },
+    /// The SIMT simulator.
+    #[cfg(feature = "sim")]
+    Sim {
+        /// The card that programs are cut for.
+        card: Card,
+        /// What is looked after beside bounds.
+        checks: Checks,
+        /// Threads that simulate thread blocks.
+        threads: usize,
+    },
+}
+
+/// What the simulator looks after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Checks {
+    /// Bounds and alignment of every access; races and unwritten words in shared memory; divergent barriers.
+    #[default]
+    Fast,
+    /// Unwritten words and races between thread blocks in global memory too, and all counters.
+    All,
 }
 
 impl Device {
-    /// The device called `name`: `auto`, `cpu`, `cpu:avx2`, `cuda`, `cuda:1`, `sim`; `threads` counts for the CPU and
-    /// is all cores when `None`.
+    /// The device called `name`: `auto`, `cpu`, `cpu:avx2`, `cuda`, `cuda:1`, `sim`, `sim:h200` (cut for that card);
+    /// `threads` counts for the CPU and the simulator and is all cores when `None`.
     ///
     /// # Errors
     /// [`Error::Argument`] for a name that is none of these or no thread; [`Error::Device`] for a device that this
@@ -59,13 +85,16 @@ impl Device {
         let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
         let (kind, which) = name.split_once(':').map_or((name, None), |(kind, which)| (kind, Some(which)));
         let absent = |problem: &str| Error::Device { device: name.to_string(), problem: problem.to_string() };
+        let threads = threads.unwrap_or_else(cores);
+        if !(1..=1024).contains(&threads) {
+            return Err(Error::Argument(format!("{threads} threads: give a number from 1 to 1024")));
+        }
         match (kind, which) {
-            ("auto", None) | ("cpu", _) => {
-                let threads = threads.unwrap_or_else(cores);
-                if !(1..=1024).contains(&threads) {
-                    return Err(Error::Argument(format!("{threads} threads: give a number from 1 to 1024")));
-                }
-                Ok(Device::Cpu { threads, isa: which.map(str::to_string) })
+            ("auto", None) | ("cpu", _) => Ok(Device::Cpu { threads, isa: which.map(str::to_string) }),
+            #[cfg(feature = "sim")]
+            ("sim", card) => {
+                let card = card.map_or(Ok(crate::kernels::CARDS[0]), Card::named)?;
+                Ok(Device::Sim { card, checks: Checks::Fast, threads })
             }
             ("cuda" | "sim", _) => Err(absent("this build has no kernels for it; use --device cpu")),
             _ => Err(Error::Argument(format!(
@@ -78,6 +107,8 @@ impl Device {
     pub fn target(&self) -> Target {
         match self {
             Device::Cpu { .. } => Target::cpu(),
+            #[cfg(feature = "sim")]
+            Device::Sim { card, .. } => Target::gpu(card.gpu()),
         }
     }
 }
@@ -87,6 +118,8 @@ impl std::fmt::Display for Device {
         match self {
             Device::Cpu { isa: Some(isa), .. } => write!(f, "cpu:{isa}"),
             Device::Cpu { isa: None, .. } => f.write_str("cpu"),
+            #[cfg(feature = "sim")]
+            Device::Sim { card, .. } => write!(f, "sim:{}", card.name),
         }
     }
 }

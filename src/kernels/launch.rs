@@ -20,7 +20,7 @@ pub struct Kernel {
 }
 
 /// Which of the device's allocations a pointer points into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Region {
     /// The program's arena.
     Arena,
@@ -29,7 +29,7 @@ pub enum Region {
 }
 
 /// Memory that a launch may touch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pointer {
     /// In which allocation.
     pub region: Region,
@@ -174,7 +174,8 @@ fn problem(problem: &str) -> Error {
 fn pack_all(program: &Program, weights: &Weights) -> Result<Vec<Vec<f32>>> {
     let mut order: Vec<usize> = (0..program.steps.len()).collect();
     order.sort_by_key(|&step| std::cmp::Reverse(program.steps[step].parameter_bytes(program)));
-    let (next, done) = (Mutex::new(order.into_iter()), Mutex::new(program.steps.iter().map(|_| None).collect::<Vec<_>>()));
+    let (next, done) =
+        (Mutex::new(order.into_iter()), Mutex::new(program.steps.iter().map(|_| None).collect::<Vec<_>>()));
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
     std::thread::scope(|scope| {
         for _ in 0..threads {

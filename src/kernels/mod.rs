@@ -4,6 +4,7 @@
 //! weights its kernels read and fills the one struct that they take. The devices `cuda` and `sim` run the same launches;
 //! nothing here knows either.
 
+mod card;
 mod conv2d;
 mod elementwise;
 mod launch;
@@ -12,6 +13,7 @@ mod pack;
 mod parameters;
 mod pool2d;
 
+pub use card::{CARDS, Card};
 pub use conv2d::TILES;
 pub use launch::{Kernel, Launch, Launches, Pointer, Region, Relocation};
 

@@ -193,12 +193,16 @@ impl Program {
                 options.batch, network.size.0, network.size.1
             )));
         }
-        let mut program = lower::lower(network, options);
-        if let Some(gpu) = &options.target.gpu {
-            schedule::schedule(&mut program, gpu);
+        Ok(lower::lower(network, options).placed())
+    }
+
+    /// Cuts convolutions for the target and gives every buffer its place in the arena.
+    fn placed(mut self) -> Self {
+        if let Some(gpu) = self.options.target.gpu.clone() {
+            schedule::schedule(&mut self, &gpu);
         }
-        arena::place(&mut program);
-        Ok(program)
+        arena::place(&mut self);
+        self
     }
 
     /// Copies what `view` holds for the first `images` images to `out`, N·C·H·W; `map` is the memory of its buffer.
@@ -228,5 +232,7 @@ impl Program {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,383 @@
+//! Every operation on every device against a naive float64 reference: one list of cases, the same on all of them.
+//!
+//! Views lie between channels that nobody may touch; outputs are what the device's memory held before, which is never a
+//! right answer. The bound is the design's for a layer: 3e-6 in relative L2 norm.
+
+use super::{Device, Engine};
+use crate::network::{AvgPoolPadding, BATCH_NORM_EPS, MapShape, Network, Op, Window};
+use crate::program::testing::{GUARD, Maker};
+use crate::program::{Average, Epilogue, Layout, Pool2d, PoolKind, Program, StepOp, Target, View};
+use crate::weights::Weights;
+
+const BOUND: f64 = 3e-6;
+
+/// The devices there are.
+fn devices() -> Vec<Device> {
+    let mut devices = vec![];
+    #[cfg(feature = "cpu")]
+    devices.push(Device::open("cpu", Some(2)).unwrap());
+    #[cfg(feature = "sim")]
+    devices.push(match Device::open("sim", Some(2)).unwrap() {
+        Device::Sim { card, threads, .. } => Device::Sim { card, threads, checks: super::Checks::All },
+        device => device,
+    });
+    devices
+}
+
+/// Values without symmetry, from −1 to 1.
+fn value(i: usize) -> f32 {
+    (crate::weights::random::mix(i as u64 + 1) >> 40) as f32 / (1 << 23) as f32 - 1.0
+}
+
+/// The input of a case, N·C·H·W, guards apart.
+struct Input {
+    n: usize,
+    shape: MapShape,
+    values: Vec<f32>,
+}
+
+impl Input {
+    fn new(n: usize, shape: MapShape) -> Self {
+        Input { n, shape, values: (0..n * shape.elements()).map(value).collect() }
+    }
+
+    /// The value there, `None` outside the map.
+    fn get(&self, n: usize, c: usize, h: isize, w: isize) -> Option<f64> {
+        let MapShape { c: channels, h: height, w: width } = self.shape;
+        let inside = (0..height as isize).contains(&h) && (0..width as isize).contains(&w);
+        let at = ((n * channels + c) * height + h as usize % height) * width + w as usize % width;
+        inside.then(|| f64::from(self.values[at]))
+    }
+}
+
+/// Runs `program` on `device`, checks its guards, and gives the outputs called `names`, N·C·H·W each.
+fn run(
+    device: &Device,
+    program: &Program,
+    weights: &Weights,
+    input: &Input,
+    names: &[&str],
+) -> Vec<Vec<f32>> {
+    let mut engine = Engine::new(program.clone(), weights, device).unwrap();
+    let buffer = program.buffers[program.input.buffer].clone();
+    let stride = buffer.layout.values(buffer.shape);
+    let MapShape { c, h, w } = input.shape;
+    let guard = (buffer.shape.c - c) / 2;
+    let staged = engine.input();
+    staged.fill(f32::NAN);
+    for (i, &x) in input.values.iter().enumerate() {
+        let (image, channel, pixel) = (i / (c * h * w), i / (h * w) % c, i % (h * w));
+        staged[image * stride + buffer.layout.index(buffer.shape, guard + channel, pixel / w, pixel % w)] = x;
+    }
+    let guards: Vec<&str> = (program.outputs.iter().map(|(name, _)| name.as_str()))
+        .filter(|name| name.ends_with(".before") || name.ends_with(".behind"))
+        .collect();
+    let bits = |engine: &Engine| -> Vec<Vec<u32>> {
+        let bits = |name| engine.output(name, input.n).unwrap().data().iter().map(|x| x.to_bits()).collect();
+        guards.iter().map(|name| bits(*name)).collect()
+    };
+    let before = bits(&engine);
+    engine.run(input.n).unwrap();
+    for (name, (before, behind)) in guards.iter().zip(before.iter().zip(bits(&engine))) {
+        assert!(*before == behind, "{device}: {name}: the guard was written");
+    }
+    names.iter().map(|name| engine.output(name, input.n).unwrap().data().to_vec()).collect()
+}
+
+/// Demands finite values within [`BOUND`]; names the worst.
+fn compare(what: &str, ours: &[f32], shape: MapShape, wanted: impl Fn(usize, usize, usize, usize) -> f64) {
+    let MapShape { c, h, w } = shape;
+    let (mut error, mut norm, mut worst) = (0.0, 0.0, (0.0, String::new()));
+    for (i, &y) in ours.iter().enumerate() {
+        let at = (i / (c * h * w), i / (h * w) % c, i / w % h, i % w);
+        let wanted = wanted(at.0, at.1, at.2, at.3);
+        assert!(y.is_finite(), "{what}: {y} at {at:?}, expected {wanted}");
+        let difference = (f64::from(y) - wanted).abs();
+        error += difference * difference;
+        norm += wanted * wanted;
+        if difference >= worst.0 {
+            worst = (difference, format!("{y} for {wanted} at (n, c, h, w) = {at:?}"));
+        }
+    }
+    let relative = (error / norm).sqrt();
+    assert!(relative <= BOUND, "{what}: relative L2 error {relative:.2e}, worst {}", worst.1);
+}
+
+/// A convolution's sums in float64, N·K·P·Q.
+fn conv_sums(input: &Input, k: usize, window: Window, filters: &[f32]) -> Vec<f64> {
+    let (r, s) = window.kernel;
+    let c = input.shape.c;
+    let (p, q) = window.output(input.shape.h, input.shape.w);
+    // The window's values once for all output channels.
+    let mut sums = vec![0.0; input.n * k * p * q];
+    let mut patch = vec![0.0f64; c * r * s];
+    for i in 0..input.n * p * q {
+        let (image, p_, q_) = (i / (p * q), i / q % p, i % q);
+        for (j, value) in patch.iter_mut().enumerate() {
+            let h = (p_ * window.stride.0 + j / s % r) as isize - window.padding.0 as isize;
+            let w = (q_ * window.stride.1 + j % s) as isize - window.padding.1 as isize;
+            *value = input.get(image, j / (r * s), h, w).unwrap_or(0.0);
+        }
+        for (k_, filter) in filters.chunks_exact(c * r * s).enumerate() {
+            let sum = patch.iter().zip(filter).map(|(x, w)| x * f64::from(*w)).sum();
+            sums[((image * k + k_) * p + p_) * q + q_] = sum;
+        }
+    }
+    sums
+}
+
+/// γ·(x − μ)/√(σ² + ε) + β of channel `k`.
+fn batch_norm(weights: &Weights, layer: &str, k: usize, x: f64) -> f64 {
+    let of = |name: &str| f64::from(weights.f32(&format!("{layer}.bn.{name}")).unwrap()[k]);
+    of("weight") * (x - of("running_mean")) / (of("running_var") + BATCH_NORM_EPS).sqrt() + of("bias")
+}
+
+/// One convolution of `parts` on `device`, against float64.
+fn check_conv(
+    device: &Device,
+    target: &Target,
+    (n, shape): (usize, MapShape),
+    window: Window,
+    parts: &[(&str, usize, Epilogue)],
+    folded: bool,
+) {
+    let input = Input::new(n, shape);
+    let mut maker = Maker::new(target, shape);
+    maker.conv(window, parts, folded);
+    let program = maker.finish(n);
+    let weights = Weights::random(7, &program.network.parameters()).unwrap();
+    let names: Vec<&str> = parts.iter().map(|(layer, ..)| *layer).collect();
+    let ours = run(device, &program, &weights, &input, &names);
+    let (p, q) = window.output(shape.h, shape.w);
+    for (ours, &(layer, k, epilogue)) in ours.iter().zip(parts) {
+        let sums = conv_sums(&input, k, window, &weights.f32(&format!("{layer}.conv.weight")).unwrap());
+        let what = format!("{device}, {n}×{shape:?}, {window:?}, {layer}, {:?}", target.gpu);
+        compare(&what, ours, MapShape { c: k, h: p, w: q }, |n, k_, p_, q_| {
+            let sum = sums[((n * k + k_) * p + p_) * q + q_];
+            match (folded, epilogue) {
+                (true, Epilogue::BiasRelu) => batch_norm(&weights, layer, k_, sum).max(0.0),
+                (true, Epilogue::None) => {
+                    batch_norm(&weights, layer, k_, sum) - batch_norm(&weights, layer, k_, 0.0)
+                }
+                (false, _) => sum,
+            }
+        });
+    }
+}
+
+const fn window(kernel: (usize, usize), stride: (usize, usize), padding: (usize, usize)) -> Window {
+    Window { kernel, stride, padding }
+}
+
+const RELU: Epilogue = Epilogue::BiasRelu;
+
+#[test]
+fn every_convolution_of_the_network() {
+    let network = Network::inception_v3((299, 299), 1, AvgPoolPadding::Include).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for layer in &network.layers {
+        let Op::BasicConv2d(w) = layer.op else { continue };
+        let (c, k) = (network.layers[layer.inputs[0]].output.c, layer.output.c);
+        // The first convolution reads three channels, which only the network's own input has.
+        if c == 3 || !seen.insert((c, k, w.kernel, w.stride, w.padding)) {
+            continue;
+        }
+        let n = [1, 2, 3, 5][seen.len() % 4];
+        let shape = MapShape { c, h: 5 + seen.len() % 3, w: 8 + seen.len() % 4 };
+        for device in devices() {
+            check_conv(&device, &device.target(), (n, shape), w, &[("a", k, RELU)], true);
+        }
+    }
+    assert!(seen.len() > 40);
+}
+
+#[test]
+fn convolutions_in_parts_and_without_batch_norm() {
+    let shape = MapShape { c: 48, h: 13, w: 10 };
+    let one = window((1, 1), (1, 1), (0, 0));
+    let parts = [("a", 64, RELU), ("b", 48, RELU), ("c", 32, Epilogue::None), ("d", 16, RELU)];
+    for device in devices() {
+        check_conv(&device, &device.target(), (3, shape), one, &parts, true);
+        let odd = window((3, 2), (2, 1), (1, 0));
+        check_conv(&device, &device.target(), (2, shape), odd, &[("a", 96, Epilogue::None)], false);
+        let tall = window((7, 1), (1, 1), (3, 0));
+        let low = MapShape { h: 2, ..shape };
+        check_conv(&device, &device.target(), (5, low), tall, &[("a", 32, RELU)], true);
+    }
+}
+
+#[test]
+fn every_tile_with_one_slice_and_with_several() {
+    let shape = MapShape { c: 80, h: 11, w: 9 };
+    let window = window((3, 3), (1, 1), (1, 1));
+    for device in devices() {
+        let Some(gpu) = device.target().gpu else { continue };
+        for &tile in &gpu.tiles {
+            // 90 steps of eight terms: in one slice, in slices of unequal length, in as many as there may be.
+            for steps in [90, 7, 1] {
+                let mut gpu = gpu.clone();
+                gpu.tuning.insert("a".into(), (tile, steps));
+                let target = Target { gpu: Some(gpu), ..device.target() };
+                check_conv(&device, &target, (2, shape), window, &[("a", 160, RELU)], true);
+            }
+        }
+    }
+}
+
+#[test]
+fn several_convolutions_in_one_launch() {
+    for device in devices() {
+        let input = Input::new(2, MapShape { c: 64, h: 9, w: 7 });
+        let windows =
+            [window((1, 7), (1, 1), (0, 3)), window((7, 1), (1, 1), (3, 0)), window((3, 3), (1, 1), (1, 1))];
+        let parts = [("a", 96), ("b", 64), ("c", 32)];
+        let mut maker = Maker::new(&device.target(), input.shape);
+        for (window, (layer, k)) in windows.iter().zip(parts) {
+            maker.conv(*window, &[(layer, k, RELU)], true);
+        }
+        let program = maker.finish(2);
+        let weights = Weights::random(9, &program.network.parameters()).unwrap();
+        let ours = run(&device, &program, &weights, &input, &["a", "b", "c"]);
+        for ((ours, window), (layer, k)) in ours.iter().zip(windows).zip(parts) {
+            let sums = conv_sums(&input, k, window, &weights.f32(&format!("{layer}.conv.weight")).unwrap());
+            compare(&format!("{device}: {layer}"), ours, MapShape { c: k, h: 9, w: 7 }, |n, k_, p, q| {
+                batch_norm(&weights, layer, k_, sums[((n * k + k_) * 9 + p) * 7 + q]).max(0.0)
+            });
+        }
+    }
+}
+
+#[test]
+fn pools() {
+    let cases = [
+        ((7, 10), window((3, 3), (2, 2), (0, 0))),
+        ((5, 8), window((3, 3), (1, 1), (1, 1))),
+        ((1, 1), window((3, 3), (1, 1), (1, 1))),
+        ((4, 9), window((3, 2), (1, 2), (1, 0))),
+    ];
+    for (device, ((h, w), window)) in devices().into_iter().flat_map(|d| cases.map(|case| (d.clone(), case)))
+    {
+        let average = |padding, bias: bool| {
+            PoolKind::Average(Average { padding, bias_relu: bias.then(|| "b".to_string()) })
+        };
+        let kinds = [
+            PoolKind::Max,
+            average(AvgPoolPadding::Include, false),
+            average(AvgPoolPadding::Exclude, false),
+            average(AvgPoolPadding::Include, true),
+        ];
+        let input = Input::new(3, MapShape { c: 48, h, w });
+        let (p, q) = window.output(h, w);
+        let shape = MapShape { c: 48, h: p, w: q };
+        for (which, kind) in kinds.into_iter().enumerate() {
+            let mut maker = Maker::new(&device.target(), input.shape);
+            // Owns the bias that one of the pools adds.
+            maker.layer(
+                "b",
+                Op::BasicConv2d(Window { kernel: (1, 1), stride: (1, 1), padding: (0, 0) }),
+                shape,
+            );
+            let output = maker.output("y", shape);
+            maker.step("y", StepOp::Pool2d(Pool2d { kind, window, input: maker.input(), output }));
+            let program = maker.finish(3);
+            let weights = Weights::random(3, &program.network.parameters()).unwrap();
+            let ours = run(&device, &program, &weights, &input, &["y"]);
+            compare(&format!("{device}: {window:?}, kind {which}"), &ours[0], shape, |n, c, p, q| {
+                let (r, s) = window.kernel;
+                let first = |i: usize, stride: usize, pad: usize| (i * stride) as isize - pad as isize;
+                let h = first(p, window.stride.0, window.padding.0);
+                let w = first(q, window.stride.1, window.padding.1);
+                let inside: Vec<f64> = (0..r * s)
+                    .filter_map(|j| input.get(n, c, h + (j / s) as isize, w + (j % s) as isize))
+                    .collect();
+                let sum: f64 = inside.iter().sum();
+                match which {
+                    0 => inside.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+                    1 => sum / (r * s) as f64,
+                    2 => sum / inside.len() as f64,
+                    _ => (sum / (r * s) as f64 + batch_norm(&weights, "b", c, 0.0)).max(0.0),
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn elementwise_and_concat() {
+    for device in devices() {
+        let shape = MapShape { c: 48, h: 5, w: 7 };
+        let input = Input::new(3, shape);
+        let mut maker = Maker::new(&device.target(), shape);
+        let x = maker.input();
+        maker.layer("n", Op::BasicConv2d(window((1, 1), (1, 1), (0, 0))), shape);
+        let (bn, relu) = (maker.output("bn", shape), maker.output("relu", shape));
+        maker.step("bn", StepOp::BatchNorm { layer: "n".into(), input: x, output: bn });
+        maker.step("relu", StepOp::Relu { input: x, output: relu });
+        // The input's channels in another order: 32 to 47, 0 to 15, 16 to 31.
+        let parts = [32, 0, 16].map(|c| View { channel: GUARD + c, channels: 16, ..x });
+        let concat = maker.output("concat", shape);
+        maker.step("concat", StepOp::Concat { inputs: parts.to_vec(), output: concat });
+        let program = maker.finish(3);
+        let weights = Weights::random(5, &program.network.parameters()).unwrap();
+        let ours = run(&device, &program, &weights, &input, &["bn", "relu", "concat"]);
+        let x = |n, c, h: usize, w: usize| input.get(n, c, h as isize, w as isize).unwrap();
+        compare(&format!("{device}: bn"), &ours[0], shape, |n, c, h, w| {
+            batch_norm(&weights, "n", c, x(n, c, h, w))
+        });
+        compare(&format!("{device}: relu"), &ours[1], shape, |n, c, h, w| x(n, c, h, w).max(0.0));
+        compare(&format!("{device}: concat"), &ours[2], shape, |n, c, h, w| x(n, (c + 32) % 48, h, w));
+    }
+}
+
+#[test]
+fn global_pool_and_linear() {
+    for (device, k) in devices().into_iter().flat_map(|d| [(d.clone(), 1), (d, 21)]) {
+        let shape = MapShape { c: 80, h: 3, w: 5 };
+        let input = Input::new(5, shape);
+        let mut maker = Maker::new(&device.target(), shape);
+        let x = maker.input();
+        let mean = maker.output("mean", MapShape { h: 1, w: 1, ..shape });
+        maker.step("mean", StepOp::GlobalAvgPool { input: x, output: mean });
+        let program = maker.finish(5);
+        let weights = Weights::random(5, &program.network.parameters()).unwrap();
+        let ours = run(&device, &program, &weights, &input, &["mean"]);
+        let pixels = |n, c| (0..15).map(move |i| (n, c, i));
+        compare(&format!("{device}: mean"), &ours[0], MapShape { h: 1, w: 1, ..shape }, |n, c, _, _| {
+            pixels(n, c).map(|(n, c, i)| input.get(n, c, i / 5, i % 5).unwrap()).sum::<f64>() / 15.0
+        });
+
+        let features = MapShape { c: 48, h: 1, w: 1 };
+        let input = Input::new(3, features);
+        let mut maker = Maker::new(&device.target(), features);
+        let logits = MapShape { c: k, h: 1, w: 1 };
+        maker.layer("fc", Op::Linear, logits);
+        let (x, y) = (maker.input(), maker.plain_output("y", logits));
+        maker.step("fc", StepOp::Linear { layer: "fc".into(), input: x, output: y });
+        let program = maker.finish(3);
+        let weights = Weights::random(5, &program.network.parameters()).unwrap();
+        let ours = run(&device, &program, &weights, &input, &["y"]);
+        let (weight, bias) = (weights.f32("fc.weight").unwrap(), weights.f32("fc.bias").unwrap());
+        compare(&format!("{device}: linear"), &ours[0], logits, |n, k, _, _| {
+            let terms = (0..48).map(|c| input.get(n, c, 0, 0).unwrap() * f64::from(weight[k * 48 + c]));
+            terms.sum::<f64>() + f64::from(bias[k])
+        });
+    }
+}
+
+#[test]
+fn images_are_packed_in_column_pairs() {
+    for (device, (h, w)) in devices().into_iter().flat_map(|d| [(d.clone(), (5, 8)), (d, (6, 9))]) {
+        if device.target().layout != Layout::Blocked4 {
+            continue;
+        }
+        let shape = MapShape { c: 3, h, w };
+        let network = Network::inception_v3((75, 75), 1, AvgPoolPadding::Include).unwrap();
+        let input = Input::new(2, shape);
+        let program = Maker::packing(&device.target(), shape).finish(2);
+        let weights = Weights::random(1, &network.parameters()).unwrap();
+        let ours = run(&device, &program, &weights, &input, &["packed"]);
+        compare(&format!("{device}: pack"), &ours[0], shape, |n, c, h, w| {
+            input.get(n, c, h as isize, w as isize).unwrap()
+        });
+    }
+}

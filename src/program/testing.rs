@@ -1,0 +1,137 @@
+//! Programs of a few steps made by hand, for tests of single operations on every device.
+
+use super::{
+    Buffer, ConvPart, Epilogue, Fusion, Keep, Layout, MapShape, Options, Program, Step, StepOp, Target, View,
+};
+use crate::network::{AvgPoolPadding, Layer, Network, Op, Window};
+
+/// A program in the making: its input is one buffer, its steps all stand on one level.
+pub(crate) struct Maker {
+    network: Network,
+    target: Target,
+    buffers: Vec<Buffer>,
+    steps: Vec<Step>,
+    outputs: Vec<(String, View)>,
+}
+
+/// Channels beside a view that nobody may touch.
+pub(crate) const GUARD: usize = 16;
+
+impl Maker {
+    /// Begins a program whose input is a view of `shape` with [`GUARD`] channels before and behind it, in the target's
+    /// layout.
+    pub fn new(target: &Target, shape: MapShape) -> Self {
+        let layers = vec![Layer { name: "input".into(), op: Op::Input, inputs: vec![], output: shape }];
+        let network = Network {
+            size: (shape.h, shape.w),
+            classes: 1,
+            avg_pool_padding: AvgPoolPadding::Include,
+            layers,
+        };
+        let (target, buffers) = (target.clone(), Vec::new());
+        let mut maker = Maker { network, target, buffers, steps: Vec::new(), outputs: Vec::new() };
+        maker.guarded("input", shape);
+        maker
+    }
+
+    /// A program that packs an input [N,C,H,W] of `shape` in column pairs, called `packed`.
+    pub fn packing(target: &Target, shape: MapShape) -> Self {
+        let mut maker = Maker::new(target, shape);
+        maker.buffers.clear();
+        maker.buffer("input", shape, Layout::Nchw);
+        maker.buffer("packed", shape, Layout::ColumnPairs);
+        let [input, output] = [0, 1].map(|buffer| View { buffer, channel: 0, channels: shape.c });
+        maker.outputs = vec![("packed".into(), output)];
+        maker.step("pack", StepOp::Pack { input, output });
+        maker
+    }
+
+    /// The input.
+    pub fn input(&self) -> View {
+        let c = self.network.layers[0].output.c;
+        View { buffer: 0, channel: GUARD, channels: c }
+    }
+
+    /// A new output of `shape` called `name`, with [`GUARD`] channels before and behind it.
+    pub fn output(&mut self, name: &str, shape: MapShape) -> View {
+        let view = self.guarded(name, shape);
+        self.outputs.push((name.into(), view));
+        for (guard, channel) in [("before", 0), ("behind", GUARD + shape.c)] {
+            let guard_view = View { buffer: view.buffer, channel, channels: GUARD };
+            self.outputs.push((format!("{name}.{guard}"), guard_view));
+        }
+        view
+    }
+
+    /// A new output of `shape` without guards, NCHW.
+    pub fn plain_output(&mut self, name: &str, shape: MapShape) -> View {
+        self.buffer(name, shape, Layout::Nchw);
+        let view = View { buffer: self.buffers.len() - 1, channel: 0, channels: shape.c };
+        self.outputs.push((name.into(), view));
+        view
+    }
+
+    fn guarded(&mut self, name: &str, shape: MapShape) -> View {
+        let wide = MapShape { c: shape.c + 2 * GUARD, ..shape };
+        self.buffer(name, wide, self.target.layout);
+        View { buffer: self.buffers.len() - 1, channel: GUARD, channels: shape.c }
+    }
+
+    fn buffer(&mut self, name: &str, shape: MapShape, layout: Layout) {
+        self.buffers.push(Buffer {
+            name: name.into(),
+            shape,
+            layout,
+            offset_bytes: 0,
+            bytes: 0,
+            live: (0, 0),
+        });
+    }
+
+    /// A layer that owns parameters and reads the input.
+    pub fn layer(&mut self, name: &str, op: Op, output: MapShape) {
+        self.network.layers.push(Layer { name: name.into(), op, inputs: vec![0], output });
+    }
+
+    /// Appends a step.
+    pub fn step(&mut self, name: &str, op: StepOp) {
+        self.steps.push(Step { name: name.into(), level: 0, op });
+    }
+
+    /// A convolution of the input, one part a layer of `channels`; those with bias and ReLU have `folded` batch norm.
+    pub fn conv(&mut self, window: Window, parts: &[(&str, usize, Epilogue)], folded: bool) {
+        let MapShape { h, w, .. } = self.network.layers[0].output;
+        let (p, q) = window.output(h, w);
+        let part = |maker: &mut Maker, &(layer, c, epilogue): &(&str, usize, Epilogue)| {
+            let shape = MapShape { c, h: p, w: q };
+            maker.layer(layer, Op::BasicConv2d(window), shape);
+            ConvPart { layer: layer.into(), output: maker.output(layer, shape), epilogue }
+        };
+        let name = parts.iter().map(|(layer, ..)| *layer).collect::<Vec<_>>().join("+");
+        let parts = parts.iter().map(|p| part(self, p)).collect();
+        let conv = super::Conv2d { window, input: self.input(), folded, parts };
+        self.step(&name, StepOp::Conv2d(conv));
+    }
+
+    /// The program for `batch` images.
+    pub fn finish(mut self, batch: usize) -> Program {
+        for buffer in &mut self.buffers {
+            buffer.bytes = buffer.layout.values(buffer.shape) * batch * size_of::<f32>();
+        }
+        let (_, logits) = self.outputs[0];
+        let options = Options { batch, fusion: Fusion::None, keep: Keep::Layers, target: self.target };
+        let whole = View { buffer: 0, channel: 0, channels: self.buffers[0].shape.c };
+        Program {
+            network: self.network,
+            options,
+            buffers: self.buffers,
+            steps: self.steps,
+            arena_bytes: 0,
+            input: whole,
+            logits,
+            outputs: self.outputs,
+            tickets: None,
+        }
+        .placed()
+    }
+}
