@@ -62,12 +62,13 @@ extern "C" __global__ void __launch_bounds__(256) avg_pool2d_forward_f32(const P
     if (window.none) return;
     const int top = max(window.h0, 0), bottom = min(window.h0 + pool.r, pool.x.h);
     const int left = max(window.w0, 0), right = min(window.w0 + pool.s, pool.x.w);
+    const int d = pool.include_padding ? pool.r * pool.s : (bottom - top) * (right - left);
+    const float inverse = 1.0f / (float)d;
     float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     for (int h = top; h < bottom; h++) {
         for (int w = left; w < right; w++) sum = sum + __ldg(window.x + h * pool.x.w + w);
     }
-    const int inside = (bottom - top) * (right - left);
-    float4 mean = sum * (1.0f / (float)(pool.include_padding ? pool.r * pool.s : inside));
+    float4 mean = sum * inverse;
     if (pool.bias) mean = relu(mean + __ldg(pool.bias + window.c4));
     *window.y = mean;
 }

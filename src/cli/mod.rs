@@ -51,6 +51,7 @@ impl DeviceOptions {
             Some(card) => format!("sim:{card}"),
             None => self.device.clone(),
         };
+        #[cfg_attr(not(feature = "sim"), allow(unused_mut, reason = "only the simulator is adjusted"))]
         let mut device = Device::open(&name, self.threads)?;
         #[cfg(feature = "sim")]
         if let (Device::Sim { checks, .. }, Some(SimChecks::All)) = (&mut device, self.checks) {

@@ -63,6 +63,15 @@ impl Engine {
         self.read(self.program.logits, images, out)
     }
 
+    /// Copies the classes' probabilities for the first `images` images to `out`, N·max(K, 2) values: the softmax of the
+    /// logits, or 1 − sigmoid and sigmoid of the one logit.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when `out` has another length.
+    pub fn probabilities(&self, images: usize, out: &mut [f32]) -> Result<()> {
+        self.read(self.program.probabilities, images, out)
+    }
+
     /// The output of the layer called `name` for the first `images` images, N·C·H·W.
     ///
     /// # Errors

@@ -365,6 +365,40 @@ fn global_pool_and_linear() {
 }
 
 #[test]
+fn probabilities() {
+    let large = [1000.0, 1000.0 + 2.0f32.ln(), 0.0];
+    let cases: [(usize, Vec<f32>); 3] = [
+        (1, vec![3.0f32.ln(), -1000.0, 90.0]),
+        (3, large.to_vec()),
+        (70, (0..140).map(|i| 9.0 * value(i)).collect()),
+    ];
+    for (device, (k, values)) in
+        devices().into_iter().flat_map(|d| cases.clone().map(|case| (d.clone(), case)))
+    {
+        let (n, classes) = (values.len() / k, k.max(2));
+        let shape = MapShape { c: k, h: 1, w: 1 };
+        let input = Input { n, shape, values };
+        let program = Maker::softmax(&device.target(), k).finish(n);
+        let weights = Weights::random(1, &program.network.parameters()).unwrap();
+        let ours = run(&device, &program, &weights, &input, &["p"]);
+        compare(
+            &format!("{device}: softmax of {k}"),
+            &ours[0],
+            MapShape { c: classes, ..shape },
+            |n, k_, _, _| {
+                let logits: Vec<f64> = match k {
+                    1 => vec![0.0, f64::from(input.values[n])],
+                    _ => input.values[n * k..][..k].iter().map(|x| f64::from(*x)).collect(),
+                };
+                1.0 / logits.iter().map(|x| (x - logits[k_]).exp()).sum::<f64>()
+            },
+        );
+        let sums = ours[0].chunks_exact(classes).map(|p| p.iter().sum::<f32>());
+        assert!(sums.into_iter().all(|sum| (sum - 1.0).abs() <= 1e-6), "{device}");
+    }
+}
+
+#[test]
 fn images_are_packed_in_column_pairs() {
     for (device, (h, w)) in devices().into_iter().flat_map(|d| [(d.clone(), (5, 8)), (d, (6, 9))]) {
         if device.target().layout != Layout::Blocked4 {

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::parameters::MapView;
-use super::{conv2d, elementwise, linear, pack, pool2d};
+use super::{conv2d, elementwise, linear, pack, pool2d, softmax};
 use crate::error::{Error, Result};
 use crate::program::{Program, StepOp};
 use crate::weights::Weights;
@@ -139,6 +139,7 @@ impl Launches {
                 view(*output),
             ),
             StepOp::Linear { input, output, .. } => linear::launch(view(*input), view(*output), constants),
+            StepOp::Softmax { input, output } => softmax::launch(view(*input), view(*output)),
             StepOp::Pack { input, output } => pack::launch(view(*input), view(*output)),
             StepOp::Conv2d(_) => unreachable!("a program for a GPU has its convolutions in groups"),
         }

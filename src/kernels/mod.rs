@@ -12,6 +12,7 @@ mod linear;
 mod pack;
 mod parameters;
 mod pool2d;
+mod softmax;
 
 pub use card::{CARDS, Card};
 pub use conv2d::TILES;
@@ -22,5 +23,6 @@ pub fn all() -> Vec<Kernel> {
     let pools = [pool2d::MAX, pool2d::AVERAGE, pool2d::GLOBAL_AVERAGE];
     let elementwise = [elementwise::BATCH_NORM, elementwise::RELU, elementwise::CONCAT];
     let convolutions = TILES.map(conv2d::kernel);
-    [&convolutions[..], &elementwise, &[linear::LINEAR, pack::COLUMN_PAIRS], &pools].concat()
+    [&convolutions[..], &elementwise, &[linear::LINEAR, softmax::SOFTMAX, pack::COLUMN_PAIRS], &pools]
+        .concat()
 }

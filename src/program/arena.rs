@@ -36,7 +36,7 @@ pub(super) fn place(program: &mut Program) {
 }
 
 /// A buffer lives from the first level that writes it to the last that reads it; the input from the start, the tickets
-/// always, the logits, and under [`Keep::Layers`] everything, to the end.
+/// always, logits, probabilities, and under [`Keep::Layers`] everything, to the end.
 fn set_lifetimes(program: &mut Program) {
     let end = program.levels();
     for buffer in &mut program.buffers {
@@ -56,6 +56,7 @@ fn set_lifetimes(program: &mut Program) {
     }
     touch(program.input.buffer, 0);
     touch(program.logits.buffer, end);
+    touch(program.probabilities.buffer, end);
     if let Some(tickets) = program.tickets {
         touch(tickets, 0);
         touch(tickets, end);

@@ -23,7 +23,10 @@ pub(super) fn lower(network: &Network, options: &Options) -> Program {
             Fusion::None => lowering.lower_alone(layer),
         }
     }
-    let logits = lowering.value(network.layers.len() - 1).view;
+    let Value { view: logits, ready } = lowering.value(network.layers.len() - 1);
+    let classes = MapShape { c: network.classes.max(2), h: 1, w: 1 };
+    let probabilities = lowering.buffer_in("probabilities", classes, Layout::Nchw);
+    lowering.push("probabilities", ready, StepOp::Softmax { input: logits, output: probabilities });
     let input = lowering.whole(0);
     lowering.steps.sort_by_key(|step| step.level);
     Program {
@@ -34,6 +37,7 @@ pub(super) fn lower(network: &Network, options: &Options) -> Program {
         arena_bytes: 0,
         input,
         logits,
+        probabilities,
         outputs: lowering.outputs,
         tickets: None,
     }

@@ -171,6 +171,8 @@ pub struct Program {
     pub input: View,
     /// Where the last layer's output is found.
     pub logits: View,
+    /// Where the probabilities of the classes are found, two where there is one logit.
+    pub probabilities: View,
     /// Where each layer's output lies: valid after a run only under [`Keep::Layers`]. Layers that fusion dissolved
     /// (a pool moved behind its convolution) are absent. Without fusion `NAME.conv` and `NAME.bn` stand here too.
     pub outputs: Vec<(String, View)>,

@@ -60,6 +60,13 @@ pub enum StepOp {
         /// What is written.
         output: View,
     },
+    /// Probabilities of the classes from logits: softmax; one logit counts as the two logits 0 and x (sigmoid).
+    Softmax {
+        /// What is read, K logits.
+        input: View,
+        /// What is written, max(K, 2) probabilities.
+        output: View,
+    },
     /// y = W·x + b with `layer`'s weight and bias.
     Linear {
         /// The layer that owns weight and bias.
@@ -180,6 +187,7 @@ impl Step {
             | StepOp::Relu { input, .. }
             | StepOp::GlobalAvgPool { input, .. }
             | StepOp::Pack { input, .. }
+            | StepOp::Softmax { input, .. }
             | StepOp::Linear { input, .. } => vec![*input],
         }
     }
@@ -195,6 +203,7 @@ impl Step {
             | StepOp::Concat { output, .. }
             | StepOp::GlobalAvgPool { output, .. }
             | StepOp::Pack { output, .. }
+            | StepOp::Softmax { output, .. }
             | StepOp::Linear { output, .. } => vec![*output],
         }
     }
@@ -211,6 +220,7 @@ impl Step {
             StepOp::Concat { .. } => "concat",
             StepOp::GlobalAvgPool { .. } => "global_avg_pool",
             StepOp::Linear { .. } => "linear",
+            StepOp::Softmax { .. } => "softmax",
         }
     }
 
@@ -229,7 +239,7 @@ impl Step {
                 return group.convs.iter().map(conv).sum();
             }
             StepOp::Pool2d(pool) => (pool.window.kernel.0 * pool.window.kernel.1) as u64,
-            StepOp::BatchNorm { .. } => 2,
+            StepOp::BatchNorm { .. } | StepOp::Softmax { .. } => 2,
             StepOp::Relu { .. } => 1,
             StepOp::Concat { .. } | StepOp::Pack { .. } => 0,
             StepOp::GlobalAvgPool { input: view, .. } => (input(*view).h * input(*view).w) as u64,

@@ -46,6 +46,18 @@ impl Maker {
         maker
     }
 
+    /// A program whose input is `k` logits an image and whose output `p` are their probabilities.
+    pub fn softmax(target: &Target, k: usize) -> Self {
+        let logits = MapShape { c: k, h: 1, w: 1 };
+        let mut maker = Maker::new(target, logits);
+        maker.buffers.clear();
+        maker.buffer("input", logits, Layout::Nchw);
+        let input = View { buffer: 0, channel: 0, channels: k };
+        let output = maker.plain_output("p", MapShape { c: k.max(2), ..logits });
+        maker.step("softmax", StepOp::Softmax { input, output });
+        maker
+    }
+
     /// The input.
     pub fn input(&self) -> View {
         let c = self.network.layers[0].output.c;
@@ -129,6 +141,7 @@ impl Maker {
             arena_bytes: 0,
             input: whole,
             logits,
+            probabilities: logits,
             outputs: self.outputs,
             tickets: None,
         }

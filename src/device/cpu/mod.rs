@@ -11,6 +11,7 @@ mod linear;
 mod peak;
 mod pool2d;
 mod simd;
+mod softmax;
 mod task;
 mod threads;
 

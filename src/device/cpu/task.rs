@@ -9,6 +9,7 @@ use super::linear::Linear;
 use super::map_view;
 use super::pool2d::{GlobalAvgPool, Kind, Pool2d};
 use super::simd::Isa;
+use super::softmax::Softmax;
 use super::threads::Threads;
 use crate::error::{Error, Result};
 use crate::network::AvgPoolPadding;
@@ -28,6 +29,7 @@ pub(super) enum Task {
     /// Copies behind one another.
     Concat(Vec<Elementwise>),
     Linear(Linear),
+    Softmax(Softmax),
 }
 
 /// Where sixteen output channels of a convolution go.
@@ -69,6 +71,7 @@ impl Task {
             Task::Elementwise(map) => map.units(images),
             Task::Concat(copies) => copies.iter().map(|copy| copy.units(images)).sum(),
             Task::Linear(linear) => linear.units(images),
+            Task::Softmax(_) => images,
         }
     }
 
@@ -106,6 +109,7 @@ impl Task {
                     }
                 }
                 Task::Linear(linear) => linear.run(unit, arena),
+                Task::Softmax(softmax) => softmax.run(unit, arena),
             }
         }
     }
@@ -172,6 +176,9 @@ impl Binder<'_> {
                     copy
                 };
                 Task::Concat(inputs.iter().map(copy).collect())
+            }
+            StepOp::Softmax { input, output } => {
+                Task::Softmax(Softmax { input: view(*input), output: view(*output) })
             }
             StepOp::Linear { layer, input, output } => Task::Linear(Linear {
                 weight: self.weights.f32(&format!("{layer}.weight"))?.into_owned(),
