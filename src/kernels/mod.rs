@@ -9,6 +9,7 @@ mod conv2d;
 mod elementwise;
 mod launch;
 mod linear;
+mod model;
 mod pack;
 mod parameters;
 mod pool2d;
@@ -17,6 +18,7 @@ mod softmax;
 pub use card::{CARDS, Card};
 pub use conv2d::TILES;
 pub use launch::{Kernel, Launch, Launches, Pointer, Region, Relocation};
+pub use model::{Bound, Estimate, Work, estimate};
 
 /// All kernels.
 pub fn all() -> Vec<Kernel> {
