@@ -1,0 +1,16 @@
+/* Lanes that are elsewhere are asked for their values. */
+extern "C" __global__ void faulty(const float* x, float* y, int n) {
+    int i = threadIdx.x;
+    float sum = x[i];
+    if (i % 32 < 16) {
+        sum += __shfl_down_sync(0x0000ffffu, sum, 8); /* FAULT */
+    }
+    y[i] = sum;
+}
+
+extern "C" __global__ void repaired(const float* x, float* y, int n) {
+    int i = threadIdx.x;
+    float sum = x[i];
+    sum += __shfl_down_sync(0xffffffffu, sum, 8);
+    y[i] = sum;
+}
