@@ -1,7 +1,7 @@
 # nodal: everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check bench reference peers fuzz clean
+.PHONY: help nvrtc build demo test check bench reference peers fuzz clean
 
 NODAL := target/release/nodal
 DEMO := target/demo
@@ -15,7 +15,19 @@ help: ## list the targets
 cargo:
 	@command -v cargo >/dev/null || { echo "nodal is built with Rust 1.89 or newer, and no cargo is on the PATH: install it from https://rustup.rs" >&2; exit 1; }
 
-build: cargo ## build the binary, target/release/nodal
+# Compiles the kernels, needs neither GPU nor toolkit: the last line of NVRTC that knows sm_61.
+NVRTC := target/nvrtc
+NVRTC_WHEEL := nvidia-cuda-nvrtc-cu12==12.9.86
+
+nvrtc: $(NVRTC)/fetched ## fetch NVRTC, the kernels' compiler, as a Python wheel (under target/)
+
+$(NVRTC)/fetched:
+	@python3 -m pip --version >/dev/null 2>&1 || { echo "NVRTC comes as a Python wheel, and there is no pip: install python3 and pip, or name a libnvrtc.so.12 of CUDA 12 in NVRTC_LIB and build with cargo" >&2; exit 1; }
+	rm -rf $(NVRTC)
+	python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest $(NVRTC) $(NVRTC_WHEEL)
+	cd $(NVRTC) && python3 -m zipfile -e *.whl . && rm *.whl && touch fetched
+
+build: cargo nvrtc ## build the binary, target/release/nodal
 	cargo build --release
 
 demo: build ## make weights, classify crops, replay a libtorch reference, show the latency per node
@@ -25,17 +37,17 @@ demo: build ## make weights, classify crops, replay a libtorch reference, show t
 	$(NODAL) verify --reference tests/reference/eval-299x299.safetensors
 	$(NODAL) bench --weights $(DEMO)/weights.safetensors --image $(CROPS)/grass/grass-000.jpg
 
-test: cargo ## run all tests
-	cargo test
+test: cargo nvrtc ## run all tests
+	cargo test --workspace
 
-check: cargo ## format, lints, documentation, the README's dependencies, and each feature by itself
+check: cargo nvrtc ## format, lints, documentation, the README's dependencies, and each feature by itself
 	cargo fmt --all --check
-	cargo clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	cargo tree -e normal --depth 1 --no-default-features --features cpu | sed 's| (/.*||' | diff - <(sed -n '/<!-- tree/,/tree -->/p' README.md | grep -v -e tree -e '```')
 	for feature in cpu cuda sim cli; do cargo check --quiet --no-default-features --features $$feature || exit 1; done
 
-bench: cargo ## criterion benches of every kernel
+bench: cargo nvrtc ## criterion benches of every kernel
 	cargo bench
 
 reference: $(VENV)/reference ## write the libtorch reference files anew (installs PyTorch under target/)

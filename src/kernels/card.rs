@@ -101,3 +101,37 @@ impl Card {
         2.0 * self.fma_per_clock * self.multiprocessors as f64 * self.clock_mhz / 1e3
     }
 }
+
+/// What a multiprocessor has to share out among blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Multiprocessor {
+    /// 32-bit registers.
+    pub registers: u32,
+    /// Shared memory.
+    pub shared_bytes: u32,
+    /// Warps at most.
+    pub warps: u32,
+    /// Blocks at most.
+    pub blocks: u32,
+}
+
+/// The multiprocessor of an architecture, 61 for compute capability 6.1. Shared memory is what kernels can have without asking
+/// for more than 48 KiB a block, the largest carve-out of the first-level cache included.
+pub fn multiprocessor(architecture: u32) -> Multiprocessor {
+    let of = |shared_kib: u32, warps: u32, blocks: u32| Multiprocessor {
+        registers: 65_536,
+        shared_bytes: shared_kib * 1024,
+        warps,
+        blocks,
+    };
+    match architecture {
+        61 => of(96, 64, 32),
+        70 => of(96, 64, 32),
+        75 => of(64, 32, 16),
+        80 => of(164, 64, 32),
+        86 => of(100, 48, 16),
+        89 => of(100, 48, 24),
+        90 | 100 => of(228, 64, 32),
+        _ => of(100, 48, 24),
+    }
+}
