@@ -7,7 +7,7 @@ use crate::data::{Image, Preprocess, class_names};
 use crate::device::{Device, Engine};
 use crate::error::{Error, Result};
 use crate::network::{AvgPoolPadding, Network};
-use crate::program::{Options, Program};
+use crate::program::{Crop, Input, Options, Program, Samples};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 
@@ -41,6 +41,8 @@ pub struct Prediction {
 pub struct Model {
     engine: Engine,
     preprocess: Preprocess,
+    /// Pixels of an image that must be scaled.
+    room: Vec<f32>,
     classes: Vec<String>,
     logits: Vec<f32>,
     probabilities: Vec<f32>,
@@ -63,10 +65,17 @@ impl Model {
         };
         let outputs = outputs_of(weights)?;
         let network = Network::inception_v3(preprocess.size, outputs, padding)?;
-        let program = Program::lower(&network, &Options::new(options.batch, device.target()))?;
+        let target = device.target();
+        // A GPU pads and normalises by itself: less travels to it.
+        let input = match target.gpu.is_some() {
+            true => Input::Crops(preprocess.normalize.normalization()),
+            false => Input::Values,
+        };
+        let program = Program::lower(&network, &Options { input, ..Options::new(options.batch, target) })?;
         Ok(Model {
             engine: Engine::new(program, weights, device)?,
             preprocess,
+            room: Vec::new(),
             classes: class_names(weights, outputs)?,
             logits: vec![0.0; options.batch * outputs],
             probabilities: vec![0.0; options.batch * outputs.max(2)],
@@ -104,18 +113,38 @@ impl Model {
     /// or the network's output is not finite.
     pub fn classify_batch(&mut self, images: &[Image]) -> Result<Vec<Prediction>> {
         let batch = self.engine.program().options.batch;
-        let (h, w) = self.preprocess.size;
         let mut predictions = Vec::with_capacity(images.len());
         for turn in images.chunks(batch) {
-            for (image, input) in turn.iter().zip(self.engine.input().chunks_exact_mut(3 * h * w)) {
-                self.preprocess.apply(image, input)?;
-            }
+            self.put(turn)?;
             predictions.extend(self.run_fitted(turn.len())?);
         }
         Ok(predictions)
     }
 
-    /// Classifies the first `images` images that already lie, fitted and normalised, in the engine's input.
+    /// Makes `images` the engine's input, the first of them its first image.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for more images than the model's batch, [`Error::Image`] for one that does not fit the preprocessing.
+    pub fn put(&mut self, images: &[Image]) -> Result<()> {
+        let (h, w) = self.preprocess.size;
+        let batch = self.engine.program().options.batch;
+        if images.len() > batch {
+            let (expected, got) = (format!("at most {batch}"), images.len().to_string());
+            return Err(Error::Shape { what: "number of images".into(), expected, got });
+        }
+        if self.engine.program().options.input != Input::Values {
+            for (i, image) in images.iter().enumerate() {
+                self.engine.put_crop(i, &self.preprocess.crop(image, &mut self.room)?)?;
+            }
+            return Ok(());
+        }
+        for (image, input) in images.iter().zip(self.engine.input().chunks_exact_mut(3 * h * w)) {
+            self.preprocess.apply(image, input)?;
+        }
+        Ok(())
+    }
+
+    /// Classifies the first `images` images that already lie in the engine's input.
     ///
     /// # Errors
     /// [`Error::Shape`] for more images than the model's batch; [`Error::Device`] as [`Model::classify_batch`].
@@ -147,7 +176,14 @@ impl Model {
                 got: format!("{:?}", input.shape()),
             });
         }
-        self.engine.input()[..input.data().len()].copy_from_slice(input.data());
+        if self.engine.program().options.input == Input::Values {
+            self.engine.input()[..input.data().len()].copy_from_slice(input.data());
+        } else {
+            for (i, values) in input.data().chunks_exact(3 * h * w).enumerate() {
+                let samples = Samples::Values(values);
+                self.engine.put_crop(i, &Crop { height: h, width: w, channels: 3, samples })?;
+            }
+        }
         self.forward(images)?;
         let outputs = self.logits.len() / batch;
         Tensor::new(&[images, outputs], self.logits[..images * outputs].to_vec())

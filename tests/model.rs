@@ -100,7 +100,7 @@ fn fused_and_unfused_programs_agree_on_every_layer() {
     for padding in [AvgPoolPadding::Include, AvgPoolPadding::Exclude] {
         let network = Network::inception_v3(SIZE, 5, padding).unwrap();
         let run = |fusion| {
-            let options = Options { batch, fusion, keep: Keep::Layers, target: device.target() };
+            let options = Options { fusion, keep: Keep::Layers, ..Options::new(batch, device.target()) };
             let mut engine =
                 Engine::new(Program::lower(&network, &options).unwrap(), &weights, &device).unwrap();
             for (i, x) in engine.input().iter_mut().enumerate() {
@@ -125,13 +125,13 @@ fn fused_and_unfused_programs_agree_on_every_layer() {
 #[test]
 fn sharing_memory_changes_no_bit() {
     use nodal::device::Engine;
-    use nodal::program::{Fusion, Keep, Options, Program};
+    use nodal::program::{Keep, Options, Program};
     let (weights, device) = (weights(1), Device::open("cpu", Some(2)).unwrap());
     let network = Network::inception_v3(SIZE, 1, AvgPoolPadding::Include).unwrap();
     let logits: Vec<f32> = [Keep::Output, Keep::Layers]
         .into_iter()
         .map(|keep| {
-            let options = Options { batch: 1, fusion: Fusion::Full, keep, target: device.target() };
+            let options = Options { keep, ..Options::new(1, device.target()) };
             let mut engine =
                 Engine::new(Program::lower(&network, &options).unwrap(), &weights, &device).unwrap();
             let mut out = [0.0];

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use nodal::network::{AvgPoolPadding, Network};
-use nodal::program::{Fusion, Keep, Program, StepSummary, Target};
+use nodal::program::{Fusion, Program, StepSummary};
 use serde_json::json;
 
 #[derive(Args)]
@@ -18,6 +18,8 @@ pub struct Options {
     /// Outputs of the last layer
     #[arg(long, default_value_t = 1, value_name = "K")]
     classes: usize,
+    #[command(flatten)]
+    device: super::DeviceOptions,
     /// How much is fused
     #[arg(long, default_value = "full")]
     fuse: Fuse,
@@ -47,8 +49,8 @@ impl From<Fuse> for Fusion {
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let network = Network::inception_v3(options.size, options.classes, AvgPoolPadding::Include)?;
     let fusion = options.fuse.into();
-    let lowering =
-        nodal::program::Options { batch: options.batch, fusion, keep: Keep::Output, target: Target::cpu() };
+    let target = options.device.open()?.target();
+    let lowering = nodal::program::Options { fusion, ..nodal::program::Options::new(options.batch, target) };
     let program = Program::lower(&network, &lowering)?;
     if options.json {
         super::print_json(&describe(&program))?;

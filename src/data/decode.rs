@@ -206,6 +206,14 @@ impl Image {
         values
     }
 
+    /// Pixels [H, W, C] of an image of 8 bits.
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        match &self.samples {
+            Samples::Byte(all) => Some(all),
+            Samples::Word(_) => None,
+        }
+    }
+
     /// One row of one channel into `out`, W values from 0 to 255.
     pub(super) fn read_row(&self, channel: usize, row: usize, out: &mut [f32]) {
         let start = row * self.width * self.channels;

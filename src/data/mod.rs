@@ -16,6 +16,7 @@ pub use metadata::{CLASSES_KEY, MEAN_TENSOR, class_names, parse_size};
 pub use normalize::{MeanImage, Normalize};
 
 use crate::error::{Error, Result};
+use crate::program::{Crop, Samples};
 use fit::Frame;
 
 /// How an image becomes an input.
@@ -61,5 +62,29 @@ impl Preprocess {
         }
         self.normalize.apply(frame, self.size, out);
         Ok(())
+    }
+
+    /// `image` as a crop for a program that pads and normalises by itself; where it must be scaled, its pixels are put into
+    /// `room`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a size without pixels.
+    pub fn crop<'a>(&self, image: &'a Image, room: &'a mut Vec<f32>) -> Result<Crop<'a>> {
+        let (h, w) = self.size;
+        if h == 0 || w == 0 {
+            return Err(Error::Argument(format!("an input of {h}×{w} holds no pixel; give a larger size")));
+        }
+        let frame = Frame::new((image.height(), image.width()), self.size, self.fit);
+        let (height, width, channels) = (frame.height, frame.width, image.channels());
+        let same = (height, width) == (image.height(), image.width());
+        let samples = match image.bytes().filter(|_| same) {
+            Some(bytes) => Samples::Bytes(bytes),
+            None => {
+                room.resize(channels * height * width, 0.0);
+                fit::place(image, Frame { top: 0, left: 0, ..frame }, (height, width), room);
+                Samples::Pixels(room)
+            }
+        };
+        Ok(Crop { height, width, channels, samples })
     }
 }

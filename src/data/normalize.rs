@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::fit::Frame;
 use crate::error::{Error, Result};
+use crate::program::{Mean, Normalization};
 use crate::weights::Weights;
 
 /// torchvision's `transforms.Normalize` for ImageNet, by channel R, G, B.
@@ -82,6 +83,21 @@ impl Normalize {
             Normalize::Imagenet => "imagenet",
             Normalize::Mean(_) => "mean",
             Normalize::None => "none",
+        }
+    }
+
+    /// The same as a program's step.
+    pub fn normalization(&self) -> Normalization {
+        let of = |divisor, mean, scale| Normalization { divisor, mean: Mean::Channels(mean), scale };
+        match self {
+            Normalize::Tf => of(127.5, [1.0; 3], [1.0; 3]),
+            Normalize::Imagenet => of(255.0, IMAGENET_MEAN, IMAGENET_STD),
+            Normalize::None => of(1.0, [0.0; 3], [1.0; 3]),
+            Normalize::Mean(mean) => Normalization {
+                divisor: 1.0,
+                mean: Mean::Image { channels: mean.shape[0], values: mean.values.clone() },
+                scale: [127.5; 3],
+            },
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Device, Executor};
 use crate::error::{Error, Result};
 use crate::network::MapShape;
-use crate::program::{Keep, Program, View};
+use crate::program::{Crop, Input, Keep, Program, View, crop_bytes};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 
@@ -32,12 +32,29 @@ impl Engine {
         &self.program
     }
 
-    /// Where the images go: N·3·H·W values, normalised, in the layout of the input's buffer. To be filled before each run, which may overwrite them.
+    /// Where the images of a program that reads [`Input::Values`] go: N·3·H·W, fitted and normalised. To be filled before each
+    /// run, which may overwrite them. Crops go through [`Engine::put_crop`].
     pub fn input(&mut self) -> &mut [f32] {
         self.executor.input()
     }
 
-    /// Runs the first `images` images of [`Engine::input`].
+    /// Makes `crop` the image number `image` of a program that reads [`Input::Crops`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a number beyond the batch or a crop larger than the input; [`Error::Argument`] when the program reads
+    /// values.
+    pub fn put_crop(&mut self, image: usize, crop: &Crop<'_>) -> Result<()> {
+        if self.program.options.input == Input::Values {
+            return Err(Error::Argument("the program reads values, not crops".into()));
+        }
+        self.check(image + 1)?;
+        let shape = self.program.shape(self.program.input);
+        let bytes = crop_bytes(shape);
+        let memory: &mut [u8] = bytemuck::cast_slice_mut(self.executor.input());
+        crop.store(shape, &mut memory[image * bytes..(image + 1) * bytes])
+    }
+
+    /// Runs the first `images` images of the input.
     ///
     /// # Errors
     /// [`Error::Shape`] for more images than the program's batch, or none; [`Error::Device`] when the device fails.

@@ -10,6 +10,8 @@ mod sim;
 mod tests;
 
 pub use engine::Engine;
+#[cfg(feature = "sim")]
+pub use sim::{Modelled, ProgramModel, model};
 
 use std::time::Duration;
 
@@ -96,7 +98,9 @@ impl Device {
                 let card = card.map_or(Ok(crate::kernels::CARDS[0]), Card::named)?;
                 Ok(Device::Sim { card, checks: Checks::Fast, threads })
             }
-            ("cuda" | "sim", _) => Err(absent("this build has no kernels for it; use --device cpu")),
+            ("cuda", _) => Err(absent("this build has no kernels for it; use --device cpu")),
+            #[cfg(not(feature = "sim"))]
+            ("sim", _) => Err(absent("this build of nodal has no simulator: build it with --features sim")),
             _ => Err(Error::Argument(format!(
                 "no device is called `{name}`; there are auto, cpu, cuda, cuda:1, sim"
             ))),

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::parameters::MapView;
-use super::{conv2d, elementwise, linear, pack, pool2d, softmax};
+use super::{conv2d, crop, elementwise, linear, pack, pool2d, softmax};
 use crate::error::{Error, Result};
 use crate::program::{Program, StepOp};
 use crate::weights::Weights;
@@ -24,6 +24,8 @@ pub struct Kernel {
 pub enum Region {
     /// The program's arena.
     Arena,
+    /// The program's input, which the host writes.
+    Input,
     /// Packed weights, never written.
     Constants,
 }
@@ -140,6 +142,9 @@ impl Launches {
             ),
             StepOp::Linear { input, output, .. } => linear::launch(view(*input), view(*output), constants),
             StepOp::Softmax { input, output } => softmax::launch(view(*input), view(*output)),
+            StepOp::Crop { normalization, output, .. } => {
+                crop::launch(normalization, view(*output), constants)
+            }
             StepOp::Pack { input, output } => pack::launch(view(*input), view(*output)),
             StepOp::Conv2d(_) => unreachable!("a program for a GPU has its convolutions in groups"),
         }
@@ -203,6 +208,7 @@ fn constants(program: &Program, weights: &Weights, op: &StepOp) -> Result<Vec<f3
         StepOp::Pool2d(pool) => pool2d::constants(weights, pool),
         StepOp::BatchNorm { layer, .. } => elementwise::constants(weights, layer),
         StepOp::Linear { layer, .. } => linear::constants(weights, layer),
+        StepOp::Crop { normalization, .. } => Ok(crop::constants(normalization)),
         _ => Ok(Vec::new()),
     }
 }

@@ -6,7 +6,9 @@
 
 mod card;
 mod conv2d;
+mod crop;
 mod elementwise;
+mod embedded;
 mod launch;
 mod linear;
 mod model;
@@ -17,14 +19,20 @@ mod softmax;
 
 pub use card::{CARDS, Card};
 pub use conv2d::TILES;
+pub use embedded::{Image, ImageKind, Resources, images, kernel, resources};
 pub use launch::{Kernel, Launch, Launches, Pointer, Region, Relocation};
-pub use model::{Bound, Estimate, Work, estimate};
+pub use model::{Bound, Estimate, Work, estimate, estimate_level};
 
 /// All kernels.
 pub fn all() -> Vec<Kernel> {
     let pools = [pool2d::MAX, pool2d::AVERAGE, pool2d::GLOBAL_AVERAGE];
     let elementwise = [elementwise::BATCH_NORM, elementwise::RELU, elementwise::CONCAT];
     let convolutions = TILES.map(conv2d::kernel);
-    [&convolutions[..], &elementwise, &[linear::LINEAR, softmax::SOFTMAX, pack::COLUMN_PAIRS], &pools]
-        .concat()
+    [
+        &convolutions[..],
+        &elementwise,
+        &[linear::LINEAR, softmax::SOFTMAX, pack::COLUMN_PAIRS, crop::CROP],
+        &pools,
+    ]
+    .concat()
 }

@@ -75,21 +75,38 @@ pub struct Estimate {
 
 /// The time of `work` on `card`.
 pub fn estimate(card: &Card, work: &Work) -> Estimate {
-    let multiprocessors = card.multiprocessors as f64;
-    let busiest = (work.blocks / multiprocessors).ceil() / work.blocks.max(1.0);
+    let busiest = (work.blocks / card.multiprocessors as f64).ceil() / work.blocks.max(1.0);
+    let resources = resources(card, work, busiest);
+    let start = LAUNCH_GAP_US + work.round_trips * L2_LATENCY_CYCLES / card.clock_mhz;
+    let slowest =
+        resources.into_iter().fold((Bound::Launch, 0.0), |best, r| if r.1 > best.1 { r } else { best });
+    let bound = if slowest.1 >= start { slowest.0 } else { Bound::Launch };
+    Estimate { us: start + slowest.1, bound }
+}
+
+/// The time of launches that run side by side: that of the longest, and at least what all of them together need of a resource
+/// when it is spread evenly.
+pub fn estimate_level(card: &Card, works: &[Work]) -> f64 {
+    let longest = works.iter().map(|work| estimate(card, work).us).fold(0.0, f64::max);
+    let even = 1.0 / card.multiprocessors as f64;
+    let mut together = [0.0; 5];
+    for work in works {
+        let own = resources(card, work, even);
+        together.iter_mut().zip(own).for_each(|(sum, (_, us))| *sum += us);
+    }
+    longest.max(LAUNCH_GAP_US + together.into_iter().fold(0.0, f64::max))
+}
+
+/// What each resource needs, in µs, when the slowest multiprocessor has a share `busiest` of the work.
+fn resources(card: &Card, work: &Work, busiest: f64) -> [(Bound, f64); 5] {
     let us = |cycles: f64| cycles / card.clock_mhz;
-    let resources = [
+    [
         (Bound::Issue, us(work.instructions * busiest / card.issue_per_clock)),
         (Bound::Fma, us(work.float32 * busiest / (card.fma_per_clock / 32.0))),
         (Bound::Shared, us(work.shared_wavefronts * busiest * 128.0 / SHARED_BYTES_PER_CLOCK)),
         (Bound::L2, us(work.global_sectors * busiest * 32.0 / L2_BYTES_PER_CLOCK)),
         (Bound::Dram, work.dram_bytes / (card.dram_gb_per_s * 1e3)),
-    ];
-    let start = LAUNCH_GAP_US + us(work.round_trips * L2_LATENCY_CYCLES);
-    let slowest =
-        resources.into_iter().fold((Bound::Launch, 0.0), |best, r| if r.1 > best.1 { r } else { best });
-    let bound = if slowest.1 >= start { slowest.0 } else { Bound::Launch };
-    Estimate { us: start + slowest.1, bound }
+    ]
 }
 
 #[cfg(test)]

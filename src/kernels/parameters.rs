@@ -23,6 +23,12 @@ impl Parameters {
         values.into_iter().fold(self, Parameters::int)
     }
 
+    /// Appends several `float`s.
+    pub fn floats(mut self, values: impl IntoIterator<Item = f32>) -> Self {
+        values.into_iter().for_each(|value| self.bytes.extend(value.to_le_bytes()));
+        self
+    }
+
     /// Appends a pointer; null for `None`.
     pub fn pointer(mut self, pointer: impl Into<Option<Pointer>>) -> Self {
         self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
@@ -59,6 +65,7 @@ impl Parameters {
 /// A view of a program's arena.
 #[derive(Clone, Copy)]
 pub(super) struct MapView {
+    region: Region,
     offset_bytes: usize,
     bytes: usize,
     /// Quads from one image to the next.
@@ -78,7 +85,9 @@ impl MapView {
             _ => (view.channel * shape.h * shape.w, shape.elements()),
         };
         let bytes = |values: usize| values * size_of::<f32>();
+        let region = if view.buffer == program.input.buffer { Region::Input } else { Region::Arena };
         MapView {
+            region,
             offset_bytes: buffer.offset_bytes + bytes(first),
             bytes: bytes((images - 1) * image + own),
             image_stride: image / 4,
@@ -89,7 +98,7 @@ impl MapView {
 
     /// All that the view touches.
     pub fn pointer(&self) -> Pointer {
-        Pointer { region: Region::Arena, offset_bytes: self.offset_bytes, bytes: self.bytes }
+        Pointer { region: self.region, offset_bytes: self.offset_bytes, bytes: self.bytes }
     }
 }
 

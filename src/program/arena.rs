@@ -9,7 +9,9 @@ use super::{Conv2dGroup, Keep, Program, StepOp};
 pub(super) fn place(program: &mut Program) {
     set_lifetimes(program);
     let alignment = program.options.target.alignment_bytes;
-    let mut order: Vec<usize> = (0..program.buffers.len()).collect();
+    // A GPU has its input elsewhere.
+    let elsewhere = program.options.target.gpu.is_some().then_some(program.input.buffer);
+    let mut order: Vec<usize> = (0..program.buffers.len()).filter(|&b| Some(b) != elsewhere).collect();
     order.sort_by_key(|&b| (std::cmp::Reverse(program.buffers[b].bytes), b));
 
     let mut placed: Vec<usize> = Vec::with_capacity(order.len());

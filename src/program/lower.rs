@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::step::{Average, Conv2d, ConvPart, Epilogue, Pool2d, PoolKind, Step, StepOp};
-use super::{Buffer, Fusion, Layout, Options, Program, View};
+use super::{Buffer, Fusion, Input, Layout, Options, Program, View};
 use crate::network::{LayerId, MapShape, Network, Op, Window};
 
 /// Steps and buffers of `network`; offsets in the arena are still 0.
@@ -147,13 +147,7 @@ impl Lowering<'_> {
         let this = &network.layers[layer];
         let name = this.name.as_str();
         if this.op == Op::Input {
-            let view = self.buffer_in(name, this.output, Layout::Nchw);
-            self.values.insert(layer, Value { view, ready: 0 });
-            if self.options.target.layout == Layout::Blocked4 {
-                let output = self.buffer_in(&format!("{name}.packed"), this.output, Layout::ColumnPairs);
-                self.push(name, 0, StepOp::Pack { input: view, output });
-                self.values.insert(layer, Value { view: output, ready: 1 });
-            }
+            self.lower_input(layer);
             return;
         }
         let x = self.value(this.inputs[0]);
@@ -192,6 +186,31 @@ impl Lowering<'_> {
         };
         self.push(name, level, op);
         self.define(layer, output, level + 1);
+    }
+
+    /// The program's input, and the step that brings it into the form in which the first convolution reads it.
+    fn lower_input(&mut self, layer: LayerId) {
+        let (network, options) = (self.network, self.options);
+        let (name, shape) = (network.layers[layer].name.as_str(), network.layers[layer].output);
+        let packed = options.target.layout == Layout::Blocked4;
+        let (read, first) = match &options.input {
+            Input::Values => (Layout::Nchw, if packed { Some(Layout::ColumnPairs) } else { None }),
+            Input::Crops(_) => (Layout::Crops, Some(if packed { Layout::ColumnPairs } else { Layout::Nchw })),
+        };
+        let input = self.buffer_in(name, shape, read);
+        let Some(layout) = first else {
+            self.values.insert(layer, Value { view: input, ready: 0 });
+            return;
+        };
+        let output = self.buffer_in(&format!("{name}.ready"), shape, layout);
+        let op = match &options.input {
+            Input::Values => StepOp::Pack { input, output },
+            Input::Crops(normalization) => {
+                StepOp::Crop { normalization: normalization.clone(), input, output }
+            }
+        };
+        self.push(name, 0, op);
+        self.values.insert(layer, Value { view: output, ready: 1 });
     }
 
     fn value(&self, layer: LayerId) -> Value {

@@ -9,12 +9,15 @@
 //! average pool moved behind its 1×1 convolution.
 
 mod arena;
+mod crop;
 mod describe;
 mod fold;
 mod lower;
 mod schedule;
 mod step;
 
+pub(crate) use crop::crop_bytes;
+pub use crop::{Crop, Input, Mean, Normalization, Samples};
 pub use describe::StepSummary;
 pub use fold::{BatchNorm, FoldedBatchNorm};
 pub use schedule::{Gpu, Tile, Tiling};
@@ -37,6 +40,8 @@ pub enum Layout {
     /// N, 2, H, ⌈W/2⌉, 4 for up to four channels, the missing ones 0: the even columns, then the odd. A convolution of
     /// horizontal stride 2 reads it as one of stride 1 over eight channels, with half the taps in a row.
     ColumnPairs,
+    /// One [`Crop`] an image, as its file has it, in room for 3·H·W float32.
+    Crops,
 }
 
 impl Layout {
@@ -45,6 +50,7 @@ impl Layout {
         match self {
             Layout::Nchw | Layout::Blocked16 | Layout::Blocked4 => shape.elements(),
             Layout::ColumnPairs => 8 * shape.h * shape.w.div_ceil(2),
+            Layout::Crops => crop_bytes(shape) / size_of::<f32>(),
         }
     }
 
@@ -52,7 +58,7 @@ impl Layout {
     pub fn index(self, shape: MapShape, c: usize, h: usize, w: usize) -> usize {
         let blocked = |lanes: usize| (c / lanes * shape.h * shape.w + h * shape.w + w) * lanes + c % lanes;
         match self {
-            Layout::Nchw => blocked(1),
+            Layout::Nchw | Layout::Crops => blocked(1),
             Layout::Blocked4 => blocked(4),
             Layout::Blocked16 => blocked(16),
             Layout::ColumnPairs => ((w % 2 * shape.h + h) * shape.w.div_ceil(2) + w / 2) * 4 + c,
@@ -63,7 +69,7 @@ impl Layout {
 /// What a program must know of where it will run. Plain data, never a handle.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
-    /// Layout of every map inside; the input is always [`Layout::Nchw`].
+    /// Layout of every map inside but the input's.
     pub layout: Layout,
     /// Every buffer begins at a multiple of this many bytes.
     pub alignment_bytes: usize,
@@ -114,12 +120,14 @@ pub struct Options {
     pub keep: Keep,
     /// Where it will run.
     pub target: Target,
+    /// What it reads.
+    pub input: Input,
 }
 
 impl Options {
-    /// `batch` images, everything fused, only the output kept.
+    /// `batch` images of values, everything fused, only the output kept.
     pub fn new(batch: usize, target: Target) -> Self {
-        Options { batch, fusion: Fusion::Full, keep: Keep::Output, target }
+        Options { batch, fusion: Fusion::Full, keep: Keep::Output, target, input: Input::Values }
     }
 }
 
@@ -167,7 +175,8 @@ pub struct Program {
     pub steps: Vec<Step>,
     /// Size of the arena.
     pub arena_bytes: usize,
-    /// Where the images go, [`Layout::Nchw`].
+    /// Where the images go, [`Layout::Nchw`] or [`Layout::Crops`]. On a GPU this buffer lies outside the arena, in memory that
+    /// the host can write.
     pub input: View,
     /// Where the last layer's output is found.
     pub logits: View,
@@ -185,7 +194,8 @@ impl Program {
     /// Lowers `network`.
     ///
     /// # Errors
-    /// [`Error::Argument`] when the batch is 0 or so large that a map exceeds 2³¹ elements.
+    /// [`Error::Argument`] when the batch is 0 or so large that a map exceeds 2³¹ elements; [`Error::Shape`] for a mean image of
+    /// another size than the network's input.
     pub fn lower(network: &Network, options: &Options) -> Result<Self> {
         let largest = network.layers.iter().map(|l| l.output.elements()).max().unwrap_or(0);
         let limit = (i32::MAX as usize) / largest.max(1);
@@ -194,6 +204,9 @@ impl Program {
                 "a batch of {} images of {}×{}: give a number from 1 to {limit}",
                 options.batch, network.size.0, network.size.1
             )));
+        }
+        if let Input::Crops(normalization) = &options.input {
+            normalization.check(network.layers[0].output)?;
         }
         Ok(lower::lower(network, options).placed())
     }

@@ -1,6 +1,6 @@
 //! The steps a program consists of.
 
-use super::{Program, Tile, Tiling, View};
+use super::{Layout, Mean, Normalization, Program, Tile, Tiling, View};
 use crate::network::{AvgPoolPadding, Window};
 
 /// One launch-sized piece of work.
@@ -21,6 +21,15 @@ pub enum StepOp {
     Conv2d(Conv2d),
     /// Convolutions of one level in one launch, cut into thread blocks.
     Conv2dGroup(Conv2dGroup),
+    /// Crops put in the middle of zeros, grey ones in all channels, normalised.
+    Crop {
+        /// What is done to pixels.
+        normalization: Normalization,
+        /// The crops.
+        input: View,
+        /// What is written.
+        output: View,
+    },
     /// The images, NCHW, brought into the layout of their buffer.
     Pack {
         /// What is read.
@@ -187,6 +196,7 @@ impl Step {
             | StepOp::Relu { input, .. }
             | StepOp::GlobalAvgPool { input, .. }
             | StepOp::Pack { input, .. }
+            | StepOp::Crop { input, .. }
             | StepOp::Softmax { input, .. }
             | StepOp::Linear { input, .. } => vec![*input],
         }
@@ -203,6 +213,7 @@ impl Step {
             | StepOp::Concat { output, .. }
             | StepOp::GlobalAvgPool { output, .. }
             | StepOp::Pack { output, .. }
+            | StepOp::Crop { output, .. }
             | StepOp::Softmax { output, .. }
             | StepOp::Linear { output, .. } => vec![*output],
         }
@@ -213,6 +224,7 @@ impl Step {
         match &self.op {
             StepOp::Conv2d(_) | StepOp::Conv2dGroup(_) => "conv2d",
             StepOp::Pack { .. } => "pack",
+            StepOp::Crop { .. } => "crop",
             StepOp::BatchNorm { .. } => "batch_norm",
             StepOp::Relu { .. } => "relu",
             StepOp::Pool2d(Pool2d { kind: PoolKind::Max, .. }) => "max_pool2d",
@@ -240,6 +252,7 @@ impl Step {
             }
             StepOp::Pool2d(pool) => (pool.window.kernel.0 * pool.window.kernel.1) as u64,
             StepOp::BatchNorm { .. } | StepOp::Softmax { .. } => 2,
+            StepOp::Crop { .. } => 3,
             StepOp::Relu { .. } => 1,
             StepOp::Concat { .. } | StepOp::Pack { .. } => 0,
             StepOp::GlobalAvgPool { input: view, .. } => (input(*view).h * input(*view).w) as u64,
@@ -259,15 +272,22 @@ impl Step {
                 ..
             }) => output.channels,
             StepOp::BatchNorm { output, .. } => 4 * output.channels,
+            StepOp::Crop {
+                normalization: Normalization { mean: Mean::Image { values, .. }, .. }, ..
+            } => values.len(),
             StepOp::Linear { input, output, .. } => (program.shape(*input).elements() + 1) * output.channels,
             _ => 0,
         };
         4 * values as u64
     }
 
-    /// Bytes it must move at least: inputs and parameters read once, outputs written once.
+    /// Bytes it must move at least: inputs and parameters read once, outputs written once. Crops, of which nobody knows the size,
+    /// count nothing.
     pub fn bytes(&self, program: &Program) -> u64 {
-        let map = |view: &View| 4 * program.shape(*view).elements() as u64 * program.options.batch as u64;
+        let map = |view: &View| match program.buffers[view.buffer].layout {
+            Layout::Crops => 0,
+            _ => 4 * program.shape(*view).elements() as u64 * program.options.batch as u64,
+        };
         let maps: u64 = self.inputs().iter().chain(&self.outputs()).map(map).sum();
         maps + self.parameter_bytes(program)
     }

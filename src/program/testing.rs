@@ -1,7 +1,8 @@
 //! Programs of a few steps made by hand, for tests of single operations on every device.
 
 use super::{
-    Buffer, ConvPart, Epilogue, Fusion, Keep, Layout, MapShape, Options, Program, Step, StepOp, Target, View,
+    Buffer, ConvPart, Epilogue, Fusion, Input, Keep, Layout, MapShape, Normalization, Options, Program, Step,
+    StepOp, Target, View,
 };
 use crate::network::{AvgPoolPadding, Layer, Network, Op, Window};
 
@@ -12,6 +13,7 @@ pub(crate) struct Maker {
     buffers: Vec<Buffer>,
     steps: Vec<Step>,
     outputs: Vec<(String, View)>,
+    reads: Input,
 }
 
 /// Channels beside a view that nobody may touch.
@@ -29,7 +31,8 @@ impl Maker {
             layers,
         };
         let (target, buffers) = (target.clone(), Vec::new());
-        let mut maker = Maker { network, target, buffers, steps: Vec::new(), outputs: Vec::new() };
+        let mut maker =
+            Maker { network, target, buffers, steps: Vec::new(), outputs: Vec::new(), reads: Input::Values };
         maker.guarded("input", shape);
         maker
     }
@@ -43,6 +46,20 @@ impl Maker {
         let [input, output] = [0, 1].map(|buffer| View { buffer, channel: 0, channels: shape.c });
         maker.outputs = vec![("packed".into(), output)];
         maker.step("pack", StepOp::Pack { input, output });
+        maker
+    }
+
+    /// A program that reads crops for an input of `shape` and puts them, normalised, into `ready`.
+    pub fn crops(target: &Target, shape: MapShape, normalization: Normalization) -> Self {
+        let mut maker = Maker::new(target, shape);
+        maker.buffers.clear();
+        maker.reads = Input::Crops(normalization.clone());
+        maker.buffer("input", shape, Layout::Crops);
+        let layout = if target.gpu.is_some() { Layout::ColumnPairs } else { Layout::Nchw };
+        maker.buffer("ready", shape, layout);
+        let [input, output] = [0, 1].map(|buffer| View { buffer, channel: 0, channels: shape.c });
+        maker.outputs = vec![("ready".into(), output)];
+        maker.step("crop", StepOp::Crop { normalization, input, output });
         maker
     }
 
@@ -131,7 +148,13 @@ impl Maker {
             buffer.bytes = buffer.layout.values(buffer.shape) * batch * size_of::<f32>();
         }
         let (_, logits) = self.outputs[0];
-        let options = Options { batch, fusion: Fusion::None, keep: Keep::Layers, target: self.target };
+        let options = Options {
+            batch,
+            fusion: Fusion::None,
+            keep: Keep::Layers,
+            target: self.target,
+            input: self.reads,
+        };
         let whole = View { buffer: 0, channel: 0, channels: self.buffers[0].shape.c };
         Program {
             network: self.network,

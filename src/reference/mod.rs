@@ -120,7 +120,7 @@ impl Reference {
     ) -> Result<Report> {
         let batch = self.input.shape()[0];
         let network = Network::inception_v3(self.size(), outputs_of(weights)?, self.padding)?;
-        let options = Options { batch, fusion, keep: Keep::Layers, target: device.target() };
+        let options = Options { fusion, keep: Keep::Layers, ..Options::new(batch, device.target()) };
         let mut engine = Engine::new(Program::lower(&network, &options)?, weights, device)?;
         engine.input().copy_from_slice(self.input.data());
         engine.run(batch)?;

@@ -1,5 +1,8 @@
 //! `nodal bench`: the latency per node, from file to probability, and where the network spends it.
 
+#[cfg(feature = "sim")]
+mod model;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -13,7 +16,7 @@ use nodal::{Device, Image, Model, ModelOptions, Weights};
 use serde_json::{Value, json};
 
 /// The crop that is used when none is named.
-const CROP: &[u8] = include_bytes!("../../examples/crops/val/grass/grass-000.jpg");
+const CROP: &[u8] = include_bytes!("../../../examples/crops/val/grass/grass-000.jpg");
 
 #[derive(Args)]
 pub struct Options {
@@ -59,6 +62,10 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         anyhow::bail!("--seconds {}: give a number from 0 to 3600", options.seconds);
     }
     let device = options.device.open()?;
+    #[cfg(feature = "sim")]
+    if let Device::Sim { card, threads, .. } = &device {
+        return model::run(options, card, *threads).map(|()| ExitCode::SUCCESS);
+    }
     let mut model = load(options, &device)?;
     let file = match &options.image {
         Some(path) => std::fs::read(path).map_err(|e| nodal::Error::io(path, "read", e))?,
@@ -72,11 +79,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             images.push(Image::from_bytes(&path, &file)?);
         }
         let decoded = begin.elapsed();
-        let values = 3 * model.preprocess().size.0 * model.preprocess().size.1;
-        let preprocess = model.preprocess().clone();
-        for (image, input) in images.iter().zip(model.engine().input().chunks_exact_mut(values)) {
-            preprocess.apply(image, input)?;
-        }
+        model.put(&images)?;
         let fitted = begin.elapsed();
         std::hint::black_box(model.run_fitted(options.batch)?);
         let total = begin.elapsed();
@@ -94,6 +97,13 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 fn load(options: &Options, device: &Device) -> anyhow::Result<Model> {
+    let (weights, preprocess) = weights(options)?;
+    let model = ModelOptions { batch: options.batch, preprocess: Some(preprocess), avg_pool_padding: None };
+    Ok(Model::new(&weights, device, &model)?)
+}
+
+/// The weights that were asked for, and how images are made inputs for them.
+fn weights(options: &Options) -> anyhow::Result<(Weights, Preprocess)> {
     let weights = match &options.weights {
         Some(path) => Weights::open(path)?,
         None => {
@@ -103,8 +113,14 @@ fn load(options: &Options, device: &Device) -> anyhow::Result<Model> {
     };
     let mut preprocess = Preprocess::of_weights(&weights)?;
     preprocess.size = options.size.unwrap_or(preprocess.size);
-    let model = ModelOptions { batch: options.batch, preprocess: Some(preprocess), avg_pool_padding: None };
-    Ok(Model::new(&weights, device, &model)?)
+    Ok((weights, preprocess))
+}
+
+/// The network that `weights` are for.
+#[cfg(feature = "sim")]
+fn network(weights: &Weights, size: (usize, usize)) -> anyhow::Result<Network> {
+    let padding = nodal::model::avg_pool_padding_of(weights)?;
+    Ok(Network::inception_v3(size, nodal::model::outputs_of(weights)?, padding)?)
 }
 
 /// Runs `node` for half a second without counting, then for `seconds`, at least 5 times.

@@ -5,6 +5,7 @@
 //! same order, so that the result does not depend on the number of threads.
 
 mod conv2d;
+mod crop;
 mod elementwise;
 mod filter;
 mod linear;

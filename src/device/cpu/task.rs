@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use super::conv2d::{Conv2d, Geometry, Operands, OutputBlock};
+use super::crop::Crop;
 use super::elementwise::{Elementwise, Function, MapView};
 use super::filter::{FilterRow, PackedFilter};
 use super::linear::Linear;
@@ -30,6 +31,7 @@ pub(super) enum Task {
     Concat(Vec<Elementwise>),
     Linear(Linear),
     Softmax(Softmax),
+    Crop(Crop),
 }
 
 /// Where sixteen output channels of a convolution go.
@@ -71,7 +73,7 @@ impl Task {
             Task::Elementwise(map) => map.units(images),
             Task::Concat(copies) => copies.iter().map(|copy| copy.units(images)).sum(),
             Task::Linear(linear) => linear.units(images),
-            Task::Softmax(_) => images,
+            Task::Softmax(_) | Task::Crop(_) => images,
         }
     }
 
@@ -110,6 +112,7 @@ impl Task {
                 }
                 Task::Linear(linear) => linear.run(unit, arena),
                 Task::Softmax(softmax) => softmax.run(unit, arena),
+                Task::Crop(crop) => crop.run(unit, arena),
             }
         }
     }
@@ -177,6 +180,12 @@ impl Binder<'_> {
                 };
                 Task::Concat(inputs.iter().map(copy).collect())
             }
+            StepOp::Crop { normalization, input, output } => Task::Crop(Crop {
+                normalization: normalization.clone(),
+                crops: self.program.buffers[input.buffer].offset_bytes / size_of::<f32>(),
+                output: view(*output),
+                shape: self.program.shape(*output),
+            }),
             StepOp::Softmax { input, output } => {
                 Task::Softmax(Softmax { input: view(*input), output: view(*output) })
             }

@@ -4,6 +4,10 @@
 //! on at which a buffer's life begins, so that a kernel that reads or writes beside its views is an error with its source
 //! line. Slow, and exact: the bits are those of the PTX, not those of the machine code of any card.
 
+mod model;
+
+pub use model::{Modelled, ProgramModel, model};
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +16,7 @@ use ptxsim::{Counters, Module, Simulator};
 
 use super::{Checks, Executor};
 use crate::error::{Error, Result};
-use crate::kernels::{Launches, Pointer, Region, embedded};
+use crate::kernels::{Image, Launches, Pointer, Region};
 use crate::program::{Program, View};
 use crate::weights::Weights;
 
@@ -23,6 +27,8 @@ pub(super) struct Sim {
     launches: Launches,
     arena: u64,
     constants: u64,
+    /// What the host writes, in a buffer of its own.
+    host: u64,
     windows: HashMap<Pointer, u64>,
     input: Vec<f32>,
     program: Program,
@@ -34,13 +40,24 @@ impl Sim {
     /// # Errors
     /// Those of [`Launches::new`]; [`Error::Device`] when a kernel's PTX cannot be read.
     pub fn new(program: &Program, weights: &Weights, checks: Checks, threads: usize) -> Result<Self> {
-        let mut launches = Launches::new(program, weights)?;
         let checks = match checks {
             Checks::Fast => ptxsim::Checks::fast(),
             Checks::All => ptxsim::Checks::all(),
         };
+        Sim::with_checks(program, weights, checks, threads)
+    }
+
+    fn with_checks(
+        program: &Program,
+        weights: &Weights,
+        checks: ptxsim::Checks,
+        threads: usize,
+    ) -> Result<Self> {
+        let mut launches = Launches::new(program, weights)?;
         let mut simulator = Simulator::new(checks, threads);
         let arena = simulator.allocate("arena", program.arena_bytes).map_err(failed)?;
+        let host =
+            simulator.allocate("input", program.buffers[program.input.buffer].bytes).map_err(failed)?;
         let bytes: &[u8] = bytemuck::cast_slice(launches.constants());
         let constants = simulator.allocate("weights", bytes.len().max(4)).map_err(failed)?;
         simulator.write(constants, bytes).map_err(failed)?;
@@ -63,14 +80,15 @@ impl Sim {
             launches,
             arena,
             constants,
+            host,
             windows: HashMap::new(),
             input,
             program: program.clone(),
         })
     }
 
-    /// Runs step number `step` for `images` images.
-    fn step(&mut self, step: usize, images: usize) -> Result<Counters> {
+    /// Runs step number `step` for `images` images: all its blocks, or some.
+    fn step(&mut self, step: usize, images: usize, blocks: Option<&[u32]>) -> Result<Counters> {
         self.begin_lives(step)?;
         let launch = self.launches.launch(step, images);
         let mut windows = Vec::with_capacity(launch.pointers.len());
@@ -85,6 +103,7 @@ impl Sim {
             block: [launch.kernel.threads, 1, 1],
             dynamic_shared_bytes: 0,
             parameters: &parameters,
+            blocks,
         };
         self.simulator
             .launch(module, launch.kernel.name, &launched)
@@ -100,7 +119,9 @@ impl Sim {
         for (id, buffer) in self.program.buffers.iter().enumerate() {
             let kept = id == self.program.input.buffer || Some(id) == self.program.tickets;
             if buffer.live.0 == level && !kept {
-                self.simulator.forget(self.arena + buffer.offset_bytes as u64, buffer.bytes);
+                self.simulator
+                    .forget(self.arena + buffer.offset_bytes as u64, buffer.bytes)
+                    .map_err(failed)?;
             }
         }
         Ok(())
@@ -112,6 +133,7 @@ impl Sim {
         }
         let (base, what) = match pointer.region {
             Region::Arena => (self.arena, "arena"),
+            Region::Input => (self.host, "input"),
             Region::Constants => (self.constants, "weights"),
         };
         let name = format!("{what} of {}", self.program.steps[step].name);
@@ -123,8 +145,7 @@ impl Sim {
 
     fn write_input(&mut self, images: usize) -> Result<()> {
         let values = self.input.len() / self.program.options.batch * images;
-        let offset = self.program.buffers[self.program.input.buffer].offset_bytes as u64;
-        self.simulator.write(self.arena + offset, bytemuck::cast_slice(&self.input[..values])).map_err(failed)
+        self.simulator.write(self.host, bytemuck::cast_slice(&self.input[..values])).map_err(failed)
     }
 }
 
@@ -135,7 +156,7 @@ impl Executor for Sim {
 
     fn run(&mut self, images: usize) -> Result<()> {
         self.write_input(images)?;
-        (0..self.program.steps.len()).try_for_each(|step| self.step(step, images).map(drop))
+        (0..self.program.steps.len()).try_for_each(|step| self.step(step, images, None).map(drop))
     }
 
     fn run_timed(&mut self, images: usize, times: &mut Vec<Duration>) -> Result<()> {
@@ -143,7 +164,7 @@ impl Executor for Sim {
         self.write_input(images)?;
         for step in 0..self.program.steps.len() {
             let begin = Instant::now();
-            self.step(step, images)?;
+            self.step(step, images, None)?;
             times.push(begin.elapsed());
         }
         Ok(())
@@ -153,10 +174,22 @@ impl Executor for Sim {
         let buffer = &self.program.buffers[view.buffer];
         let mut map = vec![0.0f32; buffer.layout.values(buffer.shape) * images];
         let bytes = bytemuck::cast_slice_mut(&mut map);
-        self.simulator.read(self.arena + buffer.offset_bytes as u64, bytes).map_err(failed)?;
+        let from = match view.buffer == self.program.input.buffer {
+            true => self.host,
+            false => self.arena + buffer.offset_bytes as u64,
+        };
+        self.simulator.read(from, bytes).map_err(failed)?;
         self.program.unpack(view, images, &map, out);
         Ok(())
     }
+}
+
+/// The PTX of `name`, read.
+fn module(name: &str) -> Result<Arc<Module>> {
+    let absent = || failed(format!("the build embedded no PTX of `{name}`"));
+    let ptx = Image::for_simulator(name).ok_or_else(absent)?.code()?;
+    let module = Module::parse(&String::from_utf8_lossy(&ptx));
+    module.map(Arc::new).map_err(|e| failed(format!("{name}: {e}")))
 }
 
 fn failed(problem: impl std::fmt::Display) -> Error {

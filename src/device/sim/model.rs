@@ -1,0 +1,178 @@
+//! The model of a program's time on a card: what each launch does is counted on the simulator, and what that costs is
+//! [`estimate`]d. A model, never a measurement.
+//!
+//! Thread blocks of a launch do the same work but for edges, so that a sample is run and scaled up: of a convolution some tiles
+//! with all their slices, of any other launch some blocks.
+
+use ptxsim::{Class, Counters};
+
+use super::Sim;
+use crate::error::Result;
+use crate::kernels::{Card, Estimate, Work, estimate, estimate_level};
+use crate::program::{Crop, Input, Program, Samples, StepOp, Tiling, crop_bytes, tiles};
+use crate::weights::Weights;
+
+/// Height and width of a crop.
+const CROP: (usize, usize) = (102, 111);
+
+/// Tiles of a convolution, and blocks of any other launch, that are run.
+const SAMPLE: usize = 12;
+
+/// One step's work and its modelled time.
+#[derive(Clone, Debug)]
+pub struct Modelled {
+    /// What its launch does.
+    pub work: Work,
+    /// How long that takes at least.
+    pub estimate: Estimate,
+    /// Multiply-adds as a share of the PTX instructions in its hottest loop, register copies apart.
+    pub loop_fma_share: f64,
+    /// Shared-memory wavefronts beyond those without a bank conflict, in its hottest loop.
+    pub loop_bank_conflicts: u64,
+    /// Bytes asked for as a share of the sectors that global accesses touch.
+    pub sector_use: f64,
+}
+
+/// A program's modelled time on a card.
+#[derive(Clone, Debug)]
+pub struct ProgramModel {
+    /// Each step by itself, in the program's order.
+    pub steps: Vec<Modelled>,
+    /// The whole: steps of one level run side by side.
+    pub us: f64,
+}
+
+/// Models `program` on `card`; `done` hears the number of each step that has been counted.
+///
+/// # Errors
+/// As [`Engine::new`](crate::device::Engine::new) and [`Engine::run`](crate::device::Engine::run).
+pub fn model(
+    program: &Program,
+    weights: &Weights,
+    card: &Card,
+    threads: usize,
+    done: &mut dyn FnMut(usize),
+) -> Result<ProgramModel> {
+    let checks = ptxsim::Checks { shared: false, global_init: false, global_races: false, counters: true };
+    let mut sim = Sim::with_checks(program, weights, checks, threads)?;
+    put_crops(&mut sim)?;
+    let mut steps = Vec::with_capacity(program.steps.len());
+    for step in 0..program.steps.len() {
+        steps.push(modelled(&mut sim, program, step, card)?);
+        done(step);
+    }
+    let level = |level: usize| {
+        let own = program.steps.iter().zip(&steps).filter(|(step, _)| step.level == level);
+        estimate_level(card, &own.map(|(_, modelled)| modelled.work).collect::<Vec<_>>())
+    };
+    let us = (0..program.levels()).map(level).sum();
+    Ok(ProgramModel { steps, us })
+}
+
+/// A crop of the study's usual size as every image of a program that reads crops; values count as they are.
+fn put_crops(sim: &mut Sim) -> Result<()> {
+    let (shape, batch) = (sim.program.shape(sim.program.input), sim.program.options.batch);
+    if sim.program.options.input != Input::Values {
+        let (height, width) = (CROP.0.min(shape.h), CROP.1.min(shape.w));
+        let pixels = vec![0; height * width];
+        let crop = Crop { height, width, channels: 1, samples: Samples::Bytes(&pixels) };
+        let memory: &mut [u8] = bytemuck::cast_slice_mut(&mut sim.input);
+        for image in memory.chunks_exact_mut(crop_bytes(shape)) {
+            crop.store(shape, image)?;
+        }
+    }
+    sim.write_input(batch)
+}
+
+fn modelled(sim: &mut Sim, program: &Program, step: usize, card: &Card) -> Result<Modelled> {
+    let images = program.options.batch;
+    let op = &program.steps[step].op;
+    let mut sum = Sum::default();
+    let mut sliced = false;
+    match op {
+        StepOp::Conv2dGroup(group) => {
+            let mut first = 0;
+            for (conv, tiling) in &group.convs {
+                let (m, n) = tiles(program, conv, group.tile, images);
+                sum.add(sim, step, &sample_of_tiles(first, m * n, tiling), m * n * tiling.slices)?;
+                first += m * n * tiling.slices;
+                sliced |= tiling.slices > 1;
+            }
+        }
+        _ => {
+            let blocks: usize = sim.launches.launch(step, images).grid.iter().map(|&n| n as usize).product();
+            sum.add(sim, step, &spread(blocks).map(|b| b as u32).collect::<Vec<_>>(), blocks)?;
+        }
+    }
+    let work = Work {
+        dram_bytes: dram_bytes(program, step, card),
+        // A convolution waits for its first tile and for its bias; with slices for the ticket and the other slices too.
+        round_trips: match op {
+            StepOp::Conv2dGroup(_) => 2.0 + if sliced { 2.0 } else { 0.0 },
+            StepOp::Softmax { .. } => 2.0,
+            _ => 1.0,
+        },
+        ..sum.work
+    };
+    Ok(Modelled {
+        work,
+        estimate: estimate(card, &work),
+        loop_fma_share: sum.loop_fma_share,
+        loop_bank_conflicts: sum.loop_bank_conflicts,
+        sector_use: sum.sectors_least / work.global_sectors.max(1.0),
+    })
+}
+
+/// Numbers of the blocks of some of `tiles` tiles, all slices of each; the convolution's blocks begin at `first`.
+fn sample_of_tiles(first: usize, tiles: usize, tiling: &Tiling) -> Vec<u32> {
+    let slices = 0..tiling.slices;
+    slices.flat_map(|slice| spread(tiles).map(move |tile| (first + slice * tiles + tile) as u32)).collect()
+}
+
+/// At most [`SAMPLE`] numbers below `count`, evenly spread, the first and the last among them.
+fn spread(count: usize) -> impl Iterator<Item = usize> {
+    let some = count.min(SAMPLE);
+    (0..some).map(move |i| if some < 2 { 0 } else { i * (count - 1) / (some - 1) })
+}
+
+/// Parameters must come from memory; maps only as far as they are larger than the second-level cache.
+fn dram_bytes(program: &Program, step: usize, card: &Card) -> f64 {
+    let step = &program.steps[step];
+    let parameters = step.parameter_bytes(program) as f64;
+    let maps = step.bytes(program) as f64 - parameters;
+    parameters + (maps - card.l2_bytes).max(0.0)
+}
+
+/// What the launches of a step do, scaled up from samples.
+#[derive(Default)]
+struct Sum {
+    work: Work,
+    sectors_least: f64,
+    loop_fma_share: f64,
+    loop_bank_conflicts: u64,
+    loop_weight: u64,
+}
+
+impl Sum {
+    /// Runs `sample`, which stands for `blocks` blocks.
+    fn add(&mut self, sim: &mut Sim, step: usize, sample: &[u32], blocks: usize) -> Result<()> {
+        let images = sim.program.options.batch;
+        let counters: Counters = sim.step(step, images, Some(sample))?;
+        let scale = blocks as f64 / sample.len() as f64;
+        let scaled = |n: u64| n as f64 * scale;
+        self.work.blocks += blocks as f64;
+        self.work.instructions += scaled(counters.total() - counters.of(Class::Move));
+        self.work.float32 += scaled(counters.of(Class::Fma32) + counters.of(Class::Float32));
+        self.work.shared_wavefronts += scaled(counters.shared_wavefronts);
+        self.work.global_sectors += scaled(counters.global_sectors);
+        self.sectors_least += scaled(counters.global_sectors_least);
+        if let Some(hot) = counters.hot_loop {
+            let weight: u64 = hot.instructions.iter().sum();
+            if weight > self.loop_weight {
+                (self.loop_weight, self.loop_fma_share) = (weight, hot.fma_share());
+            }
+            self.loop_bank_conflicts += hot.shared_wavefronts - hot.shared_wavefronts_least;
+        }
+        Ok(())
+    }
+}
