@@ -63,6 +63,7 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
     constexpr int LOADS_X = 2 * TM / GROUP_THREADS;  /* quads of x a thread loads in one step */
     constexpr int PIXELS_X = LOADS_X > 2 ? LOADS_X / 2 : 1;
     constexpr int QUADS_X = LOADS_X / PIXELS_X;      /* of them, quads of one pixel: 1 or 2 */
+    constexpr int TERMS = 8 / LOADS_X;               /* added for each of those quads */
     constexpr int LOADS_W = 2 * TN / GROUP_THREADS;
     constexpr int ROW = TM + TN;                     /* floats of one term: pixels, then channels */
     constexpr int BUFFER = 8 * ROW;
@@ -169,9 +170,11 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
     float sum[8][8] = {};
     const float* const read_x = own + warp_m * 64 + lane_m * 4;
     const float* const read_w = own + TM + warp_n * 32 + lane_n * 4;
-    auto multiply = [&](int buffer, int first, int end) {
+    /* Adds part i of a step. */
+    auto multiply = [&](int buffer, int i) {
 #pragma unroll
-        for (int k = first; k < end; k++) {
+        for (int own = 0; own < TERMS; own++) {
+            const int k = i * TERMS + own;
             const float4 a0 = *reinterpret_cast<const float4*>(read_x + buffer * BUFFER + k * ROW);
             const float4 a1 = *reinterpret_cast<const float4*>(read_x + buffer * BUFFER + k * ROW + 32);
             const float4 b0 = *reinterpret_cast<const float4*>(read_w + buffer * BUFFER + k * ROW);
@@ -191,10 +194,16 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
 #pragma unroll
         for (int i = 0; i < LOADS_X; i++) {
             load(i);
-            multiply(buffer, i * 8 / LOADS_X, (i + 1) * 8 / LOADS_X);
+            multiply(buffer, i);
             store(i, buffer ^ 1);
         }
         __syncthreads();  /* the other buffer is full, this one has been read */
+    };
+
+    /* The last step. */
+    auto finish = [&](int buffer) {
+#pragma unroll
+        for (int i = 0; i < LOADS_X; i++) multiply(buffer, i);
     };
 
 #pragma unroll
@@ -210,9 +219,9 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
     }
     if (step < conv.steps) {
         advance(0);
-        multiply(1, 0, 8);
+        finish(1);
     } else {
-        multiply(0, 0, 8);
+        finish(0);
     }
 
     /* Each group finishes ROWS of the eight pixels of a thread: it adds all groups' sums, in order. */

@@ -35,6 +35,9 @@ enum Command {
     Verify(cli::verify::Options),
     /// Measure the latency per node and per layer
     Bench(cli::bench::Options),
+    /// Find by trying how each launch is cut best on a device
+    #[cfg(any(feature = "cuda", feature = "sim"))]
+    Tune(cli::tune::Options),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,8 @@ fn main() -> ExitCode {
         Command::Predict(options) => cli::predict::run(&options),
         Command::Verify(options) => cli::verify::run(&options),
         Command::Bench(options) => cli::bench::run(&options),
+        #[cfg(any(feature = "cuda", feature = "sim"))]
+        Command::Tune(options) => cli::tune::run(&options),
     };
     done.unwrap_or_else(|error| {
         eprintln!("nodal: {error:#}");

@@ -1,5 +1,5 @@
-//! The engine against libtorch: every reference file beside `tests/reference/generate.py`, on every instruction set, fused
-//! and not, layer by layer.
+//! The engine against libtorch: every reference file beside `tests/reference/generate.py`, on every instruction set and on the
+//! simulator, fused and not, layer by layer.
 #![cfg(feature = "cpu")]
 #![allow(clippy::unwrap_used)] // a test may panic
 
@@ -58,6 +58,36 @@ fn every_instruction_set_matches_libtorch() {
                 assert!(holds(&path, &device, fusion, &Tolerances::default()), "{}, {fusion:?}", isa.name());
             }
         }
+    }
+}
+
+/// The kernels, cut for the smallest and for the largest card.
+#[cfg(feature = "sim")]
+#[test]
+fn the_kernels_match_libtorch_on_the_simulator() {
+    for path in references() {
+        let device = Device::open("sim", None).unwrap();
+        assert!(holds(&path, &device, Fusion::Full, &Tolerances::default()), "{}", path.display());
+        if !path.ends_with("eval-299x299.safetensors") {
+            let device = Device::open("sim:h200", None).unwrap();
+            for fusion in [Fusion::Full, Fusion::None] {
+                assert!(holds(&path, &device, fusion, &Tolerances::default()), "{}", path.display());
+            }
+        }
+    }
+}
+
+/// No unwritten word is read, and no two thread blocks race, in any kernel of the network.
+#[cfg(feature = "sim")]
+#[test]
+fn every_check_of_the_simulator_finds_nothing() {
+    let path = references().into_iter().find(|path| path.ends_with("eval-75x75.safetensors")).unwrap();
+    let Device::Sim { card, threads, tuning, .. } = Device::open("sim", None).unwrap() else {
+        unreachable!()
+    };
+    let device = Device::Sim { card, threads, tuning, checks: nodal::device::Checks::All };
+    for fusion in [Fusion::Full, Fusion::None] {
+        assert!(holds(&path, &device, fusion, &Tolerances::default()), "{fusion:?}");
     }
 }
 

@@ -145,3 +145,26 @@ fn sharing_memory_changes_no_bit() {
         .collect();
     assert_eq!(logits[0].to_bits(), logits[1].to_bits());
 }
+
+/// On the way to a GPU crops are padded and normalised by a kernel.
+#[cfg(feature = "sim")]
+#[test]
+fn the_simulator_classifies_as_the_processor_does() {
+    let weights = weights(3);
+    let device = Device::open("sim", None).unwrap();
+    let mut sim =
+        Model::new(&weights, &device, &ModelOptions { batch: 4, ..ModelOptions::default() }).unwrap();
+    let mut cpu = model(&weights, 2, 4);
+    let crops = crops();
+    let (ours, expected) = (sim.classify_batch(&crops).unwrap(), cpu.classify_batch(&crops).unwrap());
+    for (ours, expected) in ours.iter().zip(&expected) {
+        let pairs = ours.probabilities.iter().zip(&expected.probabilities);
+        assert!(pairs.clone().all(|(a, b)| (a - b).abs() <= 1e-6), "{ours:?} {expected:?}");
+    }
+    let values: Vec<f32> = (0..3 * SIZE.0 * SIZE.1).map(|i| (i % 97) as f32 / 48.0 - 1.0).collect();
+    let input = Tensor::new(&[1, 3, SIZE.0, SIZE.1], values).unwrap();
+    let (ours, expected) = (sim.logits(&input).unwrap(), cpu.logits(&input).unwrap());
+    for (a, b) in ours.data().iter().zip(expected.data()) {
+        assert!((a - b).abs() <= 1e-5, "{ours:?} {expected:?}");
+    }
+}

@@ -6,9 +6,13 @@ pub mod devices;
 pub mod init;
 pub mod plan;
 pub mod predict;
+#[cfg(any(feature = "cuda", feature = "sim"))]
+pub mod tune;
 pub mod verify;
 
 use std::io::{ErrorKind, Write};
+#[cfg(any(feature = "cuda", feature = "sim"))]
+use std::path::PathBuf;
 
 use clap::Args;
 use comfy_table::presets::NOTHING;
@@ -27,6 +31,10 @@ pub struct DeviceOptions {
     /// The card that the sim device chooses kernels for [default: gtx-1080-ti]
     #[arg(long, value_name = "CARD")]
     card: Option<String>,
+    /// Cuts of launches that `nodal tune` found, for cuda and sim
+    #[cfg(any(feature = "cuda", feature = "sim"))]
+    #[arg(long, value_name = "FILE")]
+    tuning: Option<PathBuf>,
     /// What the sim device looks after: fast (bounds, shared memory) or all
     #[arg(long, value_name = "C")]
     checks: Option<SimChecks>,
@@ -56,6 +64,10 @@ impl DeviceOptions {
         #[cfg(feature = "sim")]
         if let (Device::Sim { checks, .. }, Some(SimChecks::All)) = (&mut device, self.checks) {
             *checks = nodal::device::Checks::All;
+        }
+        #[cfg(any(feature = "cuda", feature = "sim"))]
+        if let Some(path) = &self.tuning {
+            device = device.tuned(nodal::program::Tuning::open(path)?)?;
         }
         Ok(device)
     }

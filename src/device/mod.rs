@@ -8,16 +8,24 @@ mod engine;
 mod sim;
 #[cfg(test)]
 mod tests;
+#[cfg(any(feature = "cuda", feature = "sim"))]
+mod tune;
 
 pub use engine::Engine;
 #[cfg(feature = "sim")]
 pub use sim::{Modelled, ProgramModel, model};
+#[cfg(any(feature = "cuda", feature = "sim"))]
+pub use tune::tune;
 
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 #[cfg(feature = "sim")]
 use crate::kernels::Card;
+#[cfg(feature = "sim")]
+use crate::program::Gpu;
+#[cfg(any(feature = "cuda", feature = "sim"))]
+use crate::program::Tuning;
 use crate::program::{Target, View};
 
 /// Runs one program on one device: what each device implements, and all that [`Engine`] needs of it.
@@ -63,6 +71,8 @@ pub enum Device {
         checks: Checks,
         /// Threads that simulate thread blocks.
         threads: usize,
+        /// How launches are cut, where that was found by trying.
+        tuning: Option<Tuning>,
     },
 }
 
@@ -96,7 +106,7 @@ impl Device {
             #[cfg(feature = "sim")]
             ("sim", card) => {
                 let card = card.map_or(Ok(crate::kernels::CARDS[0]), Card::named)?;
-                Ok(Device::Sim { card, checks: Checks::Fast, threads })
+                Ok(Device::Sim { card, checks: Checks::Fast, threads, tuning: None })
             }
             ("cuda", _) => Err(absent("this build has no kernels for it; use --device cpu")),
             #[cfg(not(feature = "sim"))]
@@ -107,12 +117,45 @@ impl Device {
         }
     }
 
+    /// This device with launches cut as `found` says.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a table of another card, or a device that cuts its work itself.
+    #[cfg(any(feature = "cuda", feature = "sim"))]
+    pub fn tuned(mut self, found: Tuning) -> Result<Self> {
+        let card = self.card();
+        match &mut self {
+            Device::Cpu { .. } => {
+                return Err(Error::Argument("the cpu cuts its work itself: it takes no tuning table".into()));
+            }
+            _ if found.card != card => {
+                let problem = format!(
+                    "the tuning table is for {}, not for {card}: make one with `nodal tune`",
+                    found.card
+                );
+                return Err(Error::Argument(problem));
+            }
+            #[cfg(feature = "sim")]
+            Device::Sim { tuning, .. } => *tuning = Some(found),
+        }
+        Ok(self)
+    }
+
+    /// The card's name; of the CPU its kind.
+    pub fn card(&self) -> String {
+        match self {
+            Device::Cpu { .. } => "cpu".into(),
+            #[cfg(feature = "sim")]
+            Device::Sim { card, .. } => format!("sim:{}", card.name),
+        }
+    }
+
     /// What a program must know to be lowered for this device.
     pub fn target(&self) -> Target {
         match self {
             Device::Cpu { .. } => Target::cpu(),
             #[cfg(feature = "sim")]
-            Device::Sim { card, .. } => Target::gpu(card.gpu()),
+            Device::Sim { card, tuning, .. } => Target::gpu(Gpu { tuning: tuning.clone(), ..card.gpu() }),
         }
     }
 }

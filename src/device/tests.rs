@@ -8,7 +8,8 @@ use crate::data::{Fit, Image, MeanImage, Normalize, Preprocess};
 use crate::network::{AvgPoolPadding, BATCH_NORM_EPS, MapShape, Network, Op, Window};
 use crate::program::testing::{GUARD, Maker};
 use crate::program::{
-    Average, Crop, Epilogue, Layout, Pool2d, PoolKind, Program, Samples, StepOp, Target, View,
+    Average, Crop, Epilogue, Layout, Pool2d, PoolKind, Program, Samples, StepOp, Target, TunedCut, Tuning,
+    View,
 };
 use crate::weights::Weights;
 
@@ -21,7 +22,9 @@ fn devices() -> Vec<Device> {
         Device::open("cpu", Some(2)).unwrap(),
         #[cfg(feature = "sim")]
         match Device::open("sim", Some(2)).unwrap() {
-            Device::Sim { card, threads, .. } => Device::Sim { card, threads, checks: super::Checks::All },
+            Device::Sim { card, threads, tuning, .. } => {
+                Device::Sim { card, threads, checks: super::Checks::All, tuning }
+            }
             device => device,
         },
     ]
@@ -219,7 +222,8 @@ fn every_tile_with_one_slice_and_with_several() {
             // 90 steps of eight terms: in one slice, in slices of unequal length, in as many as there may be.
             for steps in [90, 7, 1] {
                 let mut gpu = gpu.clone();
-                gpu.tuning.insert("a".into(), (tile, steps));
+                let cut = TunedCut { tile, steps, us: 0.0 };
+                gpu.tuning = Some(Tuning { launches: [("a".to_string(), cut)].into(), ..Tuning::default() });
                 let target = Target { gpu: Some(gpu), ..device.target() };
                 check_conv(&device, &target, (2, shape), window, &[("a", 160, RELU)], true);
             }

@@ -93,7 +93,7 @@ impl Card {
 
     /// What a program is cut for.
     pub fn gpu(&self) -> Gpu {
-        Gpu { multiprocessors: self.multiprocessors, tiles: TILES.to_vec(), tuning: Default::default() }
+        Gpu { multiprocessors: self.multiprocessors, tiles: TILES.to_vec(), tuning: None }
     }
 
     /// Highest rate of float32 arithmetic, a multiply-add counting two.

@@ -15,6 +15,7 @@ mod fold;
 mod lower;
 mod schedule;
 mod step;
+mod tuning;
 
 pub(crate) use crop::crop_bytes;
 pub use crop::{Crop, Input, Mean, Normalization, Samples};
@@ -22,8 +23,9 @@ pub use describe::StepSummary;
 pub use fold::{BatchNorm, FoldedBatchNorm};
 pub use schedule::{Gpu, Tile, Tiling};
 #[cfg(any(feature = "cuda", feature = "sim"))]
-pub(crate) use schedule::{MAX_GROUP, STEP_TERMS, tiles};
+pub(crate) use schedule::{MAX_GROUP, MAX_SLICES, STEP_TERMS, tiles, total_steps};
 pub use step::{Average, Conv2d, Conv2dGroup, ConvPart, Epilogue, Pool2d, PoolKind, Step, StepOp};
+pub use tuning::{TunedCut, Tuning};
 
 use crate::error::{Error, Result};
 use crate::network::{MapShape, Network};
@@ -195,7 +197,7 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Argument`] when the batch is 0 or so large that a map exceeds 2³¹ elements; [`Error::Shape`] for a mean image of
-    /// another size than the network's input.
+    /// another size than the network's input; [`Error::Argument`] for a tuning table that was made for another program.
     pub fn lower(network: &Network, options: &Options) -> Result<Self> {
         let largest = network.layers.iter().map(|l| l.output.elements()).max().unwrap_or(0);
         let limit = (i32::MAX as usize) / largest.max(1);
@@ -207,6 +209,11 @@ impl Program {
         }
         if let Input::Crops(normalization) = &options.input {
             normalization.check(network.layers[0].output)?;
+        }
+        if let Some(gpu) = &options.target.gpu
+            && let Some(tuning) = &gpu.tuning
+        {
+            tuning.check(options.batch, network.size, &gpu.tiles)?;
         }
         Ok(lower::lower(network, options).placed())
     }

@@ -7,8 +7,10 @@
 //! run in one launch where that is faster. The choice minimises an estimate of clock cycles; it depends on the program and
 //! the GPU's description alone, so that the same program gives the same bits.
 
+use serde::{Deserialize, Serialize};
+
 use super::step::{Conv2d, Conv2dGroup, Step, StepOp};
-use super::{Buffer, Layout, MapShape, Program, View};
+use super::{Buffer, Layout, MapShape, Program, Tuning, View};
 
 /// What the cutting depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,12 +19,12 @@ pub struct Gpu {
     pub multiprocessors: usize,
     /// Tiles there are kernels for.
     pub tiles: Vec<Tile>,
-    /// Cuts found by measuring, each by the names of the layers in the launch, joined by `+`; they go before the estimate.
-    pub tuning: std::collections::BTreeMap<String, (Tile, usize)>,
+    /// Cuts found by measuring; they go before the estimate.
+    pub tuning: Option<Tuning>,
 }
 
 /// Outputs of one thread block: `pixels`×`channels`, the sum shared out among `groups` of warps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tile {
     /// Pixels; a multiple of 64.
     pub pixels: usize,
@@ -52,7 +54,7 @@ pub const STEP_TERMS: usize = 8;
 pub const MAX_GROUP: usize = 4;
 
 /// Slices at most; the sum over slices is the work of one thread block.
-const MAX_SLICES: usize = 8;
+pub const MAX_SLICES: usize = 8;
 
 impl Tile {
     /// Threads of a block: a warp has 64 pixels × 32 channels, eight by eight a thread.
@@ -149,7 +151,9 @@ fn launches(program: &Program, gpu: &Gpu, convs: &[Step]) -> Vec<Launch> {
     if (2..=MAX_GROUP).contains(&convs.len()) {
         let all: Vec<usize> = (0..convs.len()).collect();
         let (cost, cut) = best(&all);
-        if cost <= alone.iter().map(|(cost, _)| cost).sum() {
+        let name = convs.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join("+");
+        let tuned = gpu.tuning.as_ref().is_some_and(|tuning| tuning.launches.contains_key(&name));
+        if tuned || cost <= alone.iter().map(|(cost, _)| cost).sum() {
             return vec![Launch { members: all, cut }];
         }
     }
@@ -159,8 +163,8 @@ fn launches(program: &Program, gpu: &Gpu, convs: &[Step]) -> Vec<Launch> {
 /// The cheapest cut of `convs` as one launch, and its cost.
 fn choose(program: &Program, gpu: &Gpu, convs: &[&Conv2d], name: &str) -> (f64, Cut) {
     let longest = convs.iter().map(|conv| total_steps(program, conv)).max().unwrap_or(1);
-    if let Some(&(tile, steps)) = gpu.tuning.get(name) {
-        let cut = Cut { tile, steps };
+    if let Some(tuned) = gpu.tuning.as_ref().and_then(|tuning| tuning.launches.get(name)) {
+        let cut = Cut { tile: tuned.tile, steps: tuned.steps };
         return (cost(program, gpu, convs, cut), cut);
     }
     let mut best = (f64::INFINITY, Cut { tile: gpu.tiles[0], steps: longest });

@@ -64,7 +64,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let device = options.device.open()?;
     #[cfg(feature = "sim")]
     if let Device::Sim { card, threads, .. } = &device {
-        return model::run(options, card, *threads).map(|()| ExitCode::SUCCESS);
+        return model::run(options, &device, card, *threads).map(|()| ExitCode::SUCCESS);
     }
     let mut model = load(options, &device)?;
     let file = match &options.image {

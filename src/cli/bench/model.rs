@@ -20,12 +20,12 @@ struct Report<'a> {
 /// Said wherever a number of the model stands.
 const CAVEAT: &str = "model, uncalibrated: a lower bound counted on the simulator, not a measurement";
 
-pub fn run(options: &Options, card: &Card, threads: usize) -> anyhow::Result<()> {
+pub fn run(options: &Options, device: &Device, card: &Card, threads: usize) -> anyhow::Result<()> {
     let (weights, preprocess) = super::weights(options)?;
     let network = super::network(&weights, preprocess.size)?;
-    let target = Device::Sim { card: *card, checks: Default::default(), threads }.target();
     let input = Input::Crops(preprocess.normalize.normalization());
-    let lowering = nodal::program::Options { input, ..nodal::program::Options::new(options.batch, target) };
+    let lowering =
+        nodal::program::Options { input, ..nodal::program::Options::new(options.batch, device.target()) };
     let program = Program::lower(&network, &lowering)?;
     let style = ProgressStyle::with_template("counting {bar:40} {pos}/{len} steps")?;
     let progress = ProgressBar::new(program.steps.len() as u64).with_style(style);
