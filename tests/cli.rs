@@ -130,7 +130,7 @@ fn bad_input_gives_one_sentence() {
     for (extra, says) in [
         (["--device", "gpu"], "no device is called `gpu`"),
         (["--device", "cuda"], "no kernels"),
-        (["--device", "sim"], "no kernels"),
+        (["--device", "sim:gtx-9999"], "no card is called `gtx-9999`"),
         (["--device", "cpu:mmx"], "no such instruction set"),
         (["--threads", "0"], "0 threads"),
         (["--threads", "-1"], "-1"),
