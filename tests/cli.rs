@@ -129,7 +129,6 @@ fn bad_input_gives_one_sentence() {
     }
     for (extra, says) in [
         (["--device", "gpu"], "no device is called `gpu`"),
-        (["--device", "cuda"], "no kernels"),
         (["--device", "sim:gtx-9999"], "no card is called `gtx-9999`"),
         (["--device", "cpu:mmx"], "no such instruction set"),
         (["--threads", "0"], "0 threads"),
@@ -265,7 +264,20 @@ fn verify_passes_prints_and_dumps() {
 
 #[test]
 fn bench_has_all_keys() {
-    let bench = ok(&["bench", "--json", "--size", "75", "--batch", "2", "--seconds", "0", "--threads", "2"]);
+    let bench = ok(&[
+        "bench",
+        "--device",
+        "cpu",
+        "--json",
+        "--size",
+        "75",
+        "--batch",
+        "2",
+        "--seconds",
+        "0",
+        "--threads",
+        "2",
+    ]);
     let bench: Value = serde_json::from_str(&bench).unwrap();
     for stage in ["decode_ms", "fit_ms", "network_ms", "total_ms"] {
         let [min, p50, p90, p99] = ["min", "p50", "p90", "p99"].map(|q| bench[stage][q].as_f64().unwrap());
@@ -281,7 +293,8 @@ fn bench_has_all_keys() {
 #[test]
 fn devices_says_what_is_here() {
     let json: Value = serde_json::from_str(&ok(&["devices", "--json"])).unwrap();
-    assert_eq!((&json["cpu"]["available"], &json["cuda"]["available"]), (&true.into(), &false.into()));
+    assert_eq!(json["cpu"]["available"], true);
+    assert_eq!(json["cuda"]["available"], nodal::Device::open("cuda", None).is_ok());
     assert!(ok(&["devices"]).contains("portable"));
 }
 

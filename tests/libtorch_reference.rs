@@ -101,3 +101,26 @@ fn a_wrong_weight_is_noticed() {
     let report = reference.verify(&other, &device, Fusion::Full, &Tolerances::default()).unwrap();
     assert!(!report.passed() && report.tensors.iter().all(|row| !row.passed()));
 }
+
+/// On the first CUDA device, within the design's bound for it, and as near as PyTorch's own float32.
+#[test]
+#[cfg(feature = "cuda")]
+fn every_layer_matches_libtorch_on_cuda() {
+    let device = match Device::open("cuda", None) {
+        Ok(device) => device,
+        Err(error) => {
+            let required = std::env::var("NODAL_REQUIRE_GPU").is_ok_and(|value| value == "1");
+            assert!(!required, "NODAL_REQUIRE_GPU=1, and {error}");
+            // Past the test harness, which keeps what `println` prints to itself.
+            let line = format!("skipped: no CUDA device ({error})\n");
+            std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+            return;
+        }
+    };
+    for path in references() {
+        for fusion in [Fusion::Full, Fusion::None] {
+            let holds = holds(&path, &device, fusion, &Tolerances::default());
+            assert!(holds, "{}, {fusion:?}", path.display());
+        }
+    }
+}

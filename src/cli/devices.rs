@@ -1,12 +1,15 @@
-//! `nodal devices`: what can run here.
+//! `nodal devices`: what can run here, and which kernels are embedded.
 
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[derive(Args)]
 pub struct Options {
+    /// List the embedded kernels: what each needs on each architecture
+    #[arg(long)]
+    kernels: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -15,15 +18,21 @@ pub struct Options {
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let sets: Vec<&str> = instruction_sets();
-    let gpu = "this build has no CUDA kernels yet";
+    let kernels = kernels();
     if options.json {
         super::print_json(&json!({
             "cpu": {"available": !sets.is_empty(), "cores": cores, "instruction_sets": sets},
-            "cuda": {"available": false, "reason": gpu},
-            "sim": {"available": false, "reason": gpu},
-            "kernels": [],
+            "cuda": cuda_json(),
+            "sim": {"available": cfg!(feature = "sim"), "reason": sim_reason()},
+            "kernels": kernels.iter().map(Row::json).collect::<Vec<_>>(),
         }))?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if options.kernels {
+        if kernels.is_empty() {
+            anyhow::bail!("this build of nodal has no machine code: build it with --features cuda");
+        }
+        return super::print(&kernel_table(&kernels)).map(|()| ExitCode::SUCCESS);
     }
     let mut table = super::table(&["device", "available", "details"], 3);
     match sets.first() {
@@ -35,8 +44,13 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             table.add_row(["cpu", "no", "built without the feature `cpu`"]);
         }
     }
-    table.add_row(["cuda", "no", gpu]);
-    table.add_row(["sim", "no", gpu]);
+    for [name, available, details] in cuda_rows() {
+        table.add_row([name, available, details]);
+    }
+    match sim_reason() {
+        Some(reason) => table.add_row(["sim", "no", reason]),
+        None => table.add_row(["sim", "yes", "runs the kernels on the processor, exactly and slowly"]),
+    };
     super::print(&super::text(&table))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -49,4 +63,137 @@ fn instruction_sets() -> Vec<&'static str> {
 #[cfg(not(feature = "cpu"))]
 fn instruction_sets() -> Vec<&'static str> {
     Vec::new()
+}
+
+fn sim_reason() -> Option<&'static str> {
+    (!cfg!(feature = "sim")).then_some("built without the feature `sim`")
+}
+
+#[cfg(feature = "cuda")]
+fn cuda_rows() -> Vec<[String; 3]> {
+    let devices = match nodal::device::cuda::devices() {
+        Ok(devices) => devices,
+        Err(error) => return vec![["cuda".into(), "no".into(), reason(error)]],
+    };
+    let row = |(index, card): (usize, nodal::device::cuda::Properties)| {
+        let (code, available) = match card.code() {
+            Some(code) => (format!("loads {code}"), "yes"),
+            None => ("no code for it".to_string(), "no"),
+        };
+        let (capability, driver) = (card.compute_capability, card.cuda_version);
+        let details = format!(
+            "{}, compute capability {}.{}, {} multiprocessors, {:.1} GiB, driver for CUDA {}.{}; {code}",
+            card.name,
+            capability.0,
+            capability.1,
+            card.multiprocessors,
+            card.memory_bytes as f64 / f64::from(1 << 30),
+            driver.0,
+            driver.1,
+        );
+        [format!("cuda:{index}"), available.into(), details]
+    };
+    devices.into_iter().enumerate().map(row).collect()
+}
+
+#[cfg(feature = "cuda")]
+fn cuda_json() -> Value {
+    let devices = match nodal::device::cuda::devices() {
+        Ok(devices) => devices,
+        Err(error) => return json!({"available": false, "reason": reason(error), "devices": []}),
+    };
+    let row = |(index, card): (usize, &nodal::device::cuda::Properties)| {
+        json!({
+            "device": format!("cuda:{index}"), "available": card.code().is_some(), "name": card.name,
+            "compute_capability": [card.compute_capability.0, card.compute_capability.1],
+            "multiprocessors": card.multiprocessors, "clock_mhz": card.clock_mhz,
+            "memory_bytes": card.memory_bytes, "cuda_version": [card.cuda_version.0, card.cuda_version.1],
+            "code": card.code(),
+        })
+    };
+    let available = devices.iter().any(|card| card.code().is_some());
+    json!({"available": available, "devices": devices.iter().enumerate().map(row).collect::<Vec<_>>()})
+}
+
+/// Why there is no device, without the device's name.
+#[cfg(feature = "cuda")]
+fn reason(error: nodal::Error) -> String {
+    match error {
+        nodal::Error::Device { problem, .. } => problem,
+        other => other.to_string(),
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda_rows() -> Vec<[String; 3]> {
+    vec![["cuda", "no", "built without the feature `cuda`"].map(str::to_string)]
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda_json() -> Value {
+    json!({"available": false, "reason": "built without the feature `cuda`", "devices": []})
+}
+
+/// A kernel on an architecture.
+struct Row {
+    module: &'static str,
+    kernel: &'static str,
+    architecture: u32,
+    threads: u32,
+    registers: u32,
+    shared_bytes: u32,
+    spill_bytes: u32,
+    resident_blocks: u32,
+    occupancy: f64,
+}
+
+impl Row {
+    fn json(&self) -> Value {
+        json!({
+            "kernel": self.kernel, "module": self.module, "architecture": format!("sm_{}", self.architecture),
+            "threads": self.threads, "registers": self.registers, "shared_bytes": self.shared_bytes,
+            "spill_bytes": self.spill_bytes, "resident_blocks": self.resident_blocks, "occupancy": self.occupancy,
+        })
+    }
+}
+
+/// Every embedded kernel on every architecture that there is machine code for.
+#[cfg(any(feature = "cuda", feature = "sim"))]
+fn kernels() -> Vec<Row> {
+    use nodal::kernels::{Kernel, resources};
+    let row = |kernel: &Kernel| {
+        let kernel = *kernel;
+        let own = resources().iter().filter(move |r| r.kernel == kernel.name);
+        own.map(move |r| Row {
+            module: kernel.module,
+            kernel: kernel.name,
+            architecture: r.architecture,
+            threads: kernel.threads,
+            registers: r.registers,
+            shared_bytes: r.shared_bytes,
+            spill_bytes: r.spill_bytes,
+            resident_blocks: r.resident_blocks(kernel.threads),
+            occupancy: r.occupancy(kernel.threads),
+        })
+    };
+    nodal::kernels::all().iter().flat_map(row).collect()
+}
+
+#[cfg(not(any(feature = "cuda", feature = "sim")))]
+fn kernels() -> Vec<Row> {
+    Vec::new()
+}
+
+fn kernel_table(kernels: &[Row]) -> String {
+    let header =
+        ["kernel", "code", "threads", "registers", "shared, B", "spills, B", "resident blocks", "occupancy"];
+    let mut table = super::table(&header, 2);
+    for row in kernels {
+        let numbers = [row.threads, row.registers, row.shared_bytes, row.spill_bytes, row.resident_blocks];
+        let [threads, registers, shared, spills, resident] = numbers.map(|n| n.to_string());
+        let (code, occupancy) =
+            (format!("sm_{}", row.architecture), format!("{:.0} %", row.occupancy * 100.0));
+        table.add_row([row.kernel, &code, &threads, &registers, &shared, &spills, &resident, &occupancy]);
+    }
+    super::text(&table)
 }

@@ -38,6 +38,9 @@ pub struct DeviceOptions {
     /// What the sim device looks after: fast (bounds, shared memory) or all
     #[arg(long, value_name = "C")]
     checks: Option<SimChecks>,
+    /// Run a cuda device step by step, without a CUDA graph: slower, and a fault names its kernel
+    #[arg(long)]
+    no_graph: bool,
 }
 
 /// What the simulator looks after.
@@ -59,8 +62,13 @@ impl DeviceOptions {
             Some(card) => format!("sim:{card}"),
             None => self.device.clone(),
         };
-        #[cfg_attr(not(feature = "sim"), allow(unused_mut, reason = "only the simulator is adjusted"))]
         let mut device = Device::open(&name, self.threads)?;
+        match &mut device {
+            _ if !self.no_graph => {}
+            #[cfg(feature = "cuda")]
+            Device::Cuda { graph, .. } => *graph = false,
+            other => anyhow::bail!("--no-graph belongs to --device cuda, not to {other}"),
+        }
         #[cfg(feature = "sim")]
         if let (Device::Sim { checks, .. }, Some(SimChecks::All)) = (&mut device, self.checks) {
             *checks = nodal::device::Checks::All;

@@ -18,8 +18,8 @@ pub struct Options {
     reference: PathBuf,
     #[command(flatten)]
     device: super::DeviceOptions,
-    /// Largest relative L2 error, as T or GROUP=T,… with the groups logits and layer [default: 2e-6, and at most
-    /// twice PyTorch's own float32 error]
+    /// Largest relative L2 error, as T or GROUP=T,… with the groups logits and layer [default: 2e-6, 3e-6 on
+    /// cuda and sim, and at most twice PyTorch's own float32 error]
     #[arg(long, value_name = "T")]
     tolerance: Option<String>,
     /// How much is fused; none also has each NAME.conv and NAME.bn

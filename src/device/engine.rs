@@ -138,6 +138,10 @@ fn executor(program: &Program, weights: &Weights, device: &Device) -> Result<Box
         Device::Cpu { threads, isa } => {
             Ok(Box::new(super::cpu::Cpu::new(program, weights, *threads, isa.as_deref())?))
         }
+        #[cfg(feature = "cuda")]
+        Device::Cuda { index, graph, properties, .. } => {
+            Ok(Box::new(super::cuda::Cuda::new(program, weights, *index, properties, *graph)?))
+        }
         #[cfg(feature = "sim")]
         Device::Sim { checks, threads, .. } => {
             Ok(Box::new(super::sim::Sim::new(program, weights, *checks, *threads)?))

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "cpu")]
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod engine;
 #[cfg(feature = "sim")]
 mod sim;
@@ -22,7 +24,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 #[cfg(feature = "sim")]
 use crate::kernels::Card;
-#[cfg(feature = "sim")]
+#[cfg(any(feature = "cuda", feature = "sim"))]
 use crate::program::Gpu;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 use crate::program::Tuning;
@@ -62,6 +64,18 @@ pub enum Device {
         /// Instruction set by name: `avx512`, `avx2`, `portable`; the best there is when `None`.
         isa: Option<String>,
     },
+    /// A CUDA card.
+    #[cfg(feature = "cuda")]
+    Cuda {
+        /// Its number, by the driver's order.
+        index: usize,
+        /// Whether a run replays a CUDA graph; without, steps run one by one and a fault is told with its kernel.
+        graph: bool,
+        /// What the driver said of it when it was opened.
+        properties: cuda::Properties,
+        /// How launches are cut, where that was found by trying.
+        tuning: Option<Tuning>,
+    },
     /// The SIMT simulator.
     #[cfg(feature = "sim")]
     Sim {
@@ -96,19 +110,31 @@ impl Device {
     pub fn open(name: &str, threads: Option<usize>) -> Result<Self> {
         let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
         let (kind, which) = name.split_once(':').map_or((name, None), |(kind, which)| (kind, Some(which)));
+        #[cfg(not(all(feature = "cuda", feature = "sim")))]
         let absent = |problem: &str| Error::Device { device: name.to_string(), problem: problem.to_string() };
         let threads = threads.unwrap_or_else(cores);
         if !(1..=1024).contains(&threads) {
             return Err(Error::Argument(format!("{threads} threads: give a number from 1 to 1024")));
         }
         match (kind, which) {
-            ("auto", None) | ("cpu", _) => Ok(Device::Cpu { threads, isa: which.map(str::to_string) }),
+            ("auto", None) => Device::automatic(threads),
+            #[cfg(feature = "cuda")]
+            ("cuda", which) => {
+                let unknown =
+                    |_| Error::Argument(format!("`{name}` is no CUDA device: write cuda or cuda:1"));
+                let index = which.map_or(Ok(0), str::parse).map_err(unknown)?;
+                Ok(Device::Cuda { index, graph: true, properties: cuda::device(index)?, tuning: None })
+            }
+            ("cpu", _) => Ok(Device::Cpu { threads, isa: which.map(str::to_string) }),
             #[cfg(feature = "sim")]
             ("sim", card) => {
                 let card = card.map_or(Ok(crate::kernels::CARDS[0]), Card::named)?;
                 Ok(Device::Sim { card, checks: Checks::Fast, threads, tuning: None })
             }
-            ("cuda", _) => Err(absent("this build has no kernels for it; use --device cpu")),
+            #[cfg(not(feature = "cuda"))]
+            ("cuda", _) => Err(absent(
+                "this build of nodal has no CUDA: build it with --features cuda, or use --device cpu",
+            )),
             #[cfg(not(feature = "sim"))]
             ("sim", _) => Err(absent("this build of nodal has no simulator: build it with --features sim")),
             _ => Err(Error::Argument(format!(
@@ -135,6 +161,8 @@ impl Device {
                 );
                 return Err(Error::Argument(problem));
             }
+            #[cfg(feature = "cuda")]
+            Device::Cuda { tuning, .. } => *tuning = Some(found),
             #[cfg(feature = "sim")]
             Device::Sim { tuning, .. } => *tuning = Some(found),
         }
@@ -145,15 +173,41 @@ impl Device {
     pub fn card(&self) -> String {
         match self {
             Device::Cpu { .. } => "cpu".into(),
+            #[cfg(feature = "cuda")]
+            Device::Cuda { properties, .. } => properties.name.clone(),
             #[cfg(feature = "sim")]
             Device::Sim { card, .. } => format!("sim:{}", card.name),
         }
+    }
+
+    /// The first CUDA card that can be used, else the processor; in a build without the latter, why there is no card.
+    fn automatic(threads: usize) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        match cuda::first() {
+            Some((index, properties)) => {
+                return Ok(Device::Cuda { index, graph: true, properties, tuning: None });
+            }
+            None if cfg!(feature = "cpu") => {}
+            None => {
+                return Ok(Device::Cuda {
+                    index: 0,
+                    graph: true,
+                    properties: cuda::device(0)?,
+                    tuning: None,
+                });
+            }
+        }
+        Ok(Device::Cpu { threads, isa: None })
     }
 
     /// What a program must know to be lowered for this device.
     pub fn target(&self) -> Target {
         match self {
             Device::Cpu { .. } => Target::cpu(),
+            #[cfg(feature = "cuda")]
+            Device::Cuda { properties, tuning, .. } => {
+                Target::gpu(Gpu { tuning: tuning.clone(), ..properties.gpu() })
+            }
             #[cfg(feature = "sim")]
             Device::Sim { card, tuning, .. } => Target::gpu(Gpu { tuning: tuning.clone(), ..card.gpu() }),
         }
@@ -165,6 +219,8 @@ impl std::fmt::Display for Device {
         match self {
             Device::Cpu { isa: Some(isa), .. } => write!(f, "cpu:{isa}"),
             Device::Cpu { isa: None, .. } => f.write_str("cpu"),
+            #[cfg(feature = "cuda")]
+            Device::Cuda { index, .. } => write!(f, "cuda:{index}"),
             #[cfg(feature = "sim")]
             Device::Sim { card, .. } => write!(f, "sim:{}", card.name),
         }

@@ -17,7 +17,7 @@ const BOUND: f64 = 3e-6;
 
 /// The devices there are.
 fn devices() -> Vec<Device> {
-    vec![
+    let others = vec![
         #[cfg(feature = "cpu")]
         Device::open("cpu", Some(2)).unwrap(),
         #[cfg(feature = "sim")]
@@ -27,7 +27,34 @@ fn devices() -> Vec<Device> {
             }
             device => device,
         },
-    ]
+    ];
+    others.into_iter().chain(cuda()).collect()
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> Option<Device> {
+    None
+}
+
+/// The first CUDA device. Where there is none that can be used it says so once, and with NODAL_REQUIRE_GPU=1 it panics.
+#[cfg(feature = "cuda")]
+pub(super) fn cuda() -> Option<Device> {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    match Device::open("cuda", None) {
+        Ok(device) => Some(device),
+        Err(error) => {
+            let required = std::env::var("NODAL_REQUIRE_GPU").is_ok_and(|value| value == "1");
+            assert!(!required, "NODAL_REQUIRE_GPU=1, and {error}");
+            // Past the test harness, which keeps what `println` prints to itself.
+            SAID.call_once(|| {
+                let _ = std::io::Write::write_all(
+                    &mut std::io::stderr(),
+                    format!("skipped: no CUDA device ({error})\n").as_bytes(),
+                );
+            });
+            None
+        }
+    }
 }
 
 /// Values without symmetry, from −1 to 1.

@@ -61,10 +61,7 @@ const fn card(
     dram_gb_per_s: f64,
     l2_kib: f64,
 ) -> Card {
-    let fma_per_clock = match compute_capability {
-        (7, _) | (8, 0) => 64.0,
-        _ => 128.0,
-    };
+    let fma_per_clock = fma_per_clock(compute_capability);
     let l2_bytes = l2_kib * 1024.0;
     Card {
         name,
@@ -76,6 +73,14 @@ const fn card(
         issue_per_clock,
         dram_gb_per_s,
         l2_bytes,
+    }
+}
+
+/// Multiply-adds in float32 a cycle of a multiprocessor of this compute capability.
+pub const fn fma_per_clock(compute_capability: (u32, u32)) -> f64 {
+    match compute_capability {
+        (6, 0) | (7, _) | (8, 0) => 64.0,
+        _ => 128.0,
     }
 }
 

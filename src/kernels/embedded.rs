@@ -112,6 +112,14 @@ impl Resources {
     }
 }
 
+impl Resources {
+    /// Share of a multiprocessor's warps that blocks of `threads` threads can fill.
+    pub fn occupancy(&self, threads: u32) -> f64 {
+        let warps = self.resident_blocks(threads) * threads.div_ceil(32);
+        f64::from(warps) / f64::from(multiprocessor(self.architecture).warps)
+    }
+}
+
 /// The kernel called `name`.
 pub fn kernel(name: &str) -> Option<Kernel> {
     all().into_iter().find(|kernel| kernel.name == name)

@@ -17,7 +17,7 @@ mod parameters;
 mod pool2d;
 mod softmax;
 
-pub use card::{CARDS, Card};
+pub use card::{CARDS, Card, fma_per_clock};
 pub use conv2d::TILES;
 pub use embedded::{Image, ImageKind, Resources, images, kernel, resources};
 pub use launch::{Kernel, Launch, Launches, Pointer, Region, Relocation};

@@ -118,6 +118,7 @@ impl Reference {
         fusion: Fusion,
         tolerances: &Tolerances,
     ) -> Result<Report> {
+        let tolerances = &tolerances.on(device);
         let batch = self.input.shape()[0];
         let network = Network::inception_v3(self.size(), outputs_of(weights)?, self.padding)?;
         let options = Options { fusion, keep: Keep::Layers, ..Options::new(batch, device.target()) };

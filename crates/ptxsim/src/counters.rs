@@ -15,7 +15,7 @@ pub enum Class {
 /// Number of classes.
 pub const CLASSES: usize = 18;
 
-/// Warp instructions of a launch, and what its memory accesses cost.
+/// Warp instructions of a launch, and what its memory accesses cost, atomics among them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counters {
     /// Warp instructions by [`Class`].
@@ -28,12 +28,16 @@ pub struct Counters {
     pub global_sectors: u64,
     /// Sectors that the bytes they asked for would fill.
     pub global_sectors_least: u64,
+    /// Bytes that lanes asked of global memory, each for itself.
+    pub global_bytes: u64,
     /// Requests of warps to shared memory.
     pub shared_requests: u64,
     /// Wavefronts they took: passes of 32 banks of four bytes.
     pub shared_wavefronts: u64,
     /// Wavefronts without bank conflicts.
     pub shared_wavefronts_least: u64,
+    /// Bytes that lanes asked of shared memory, each for itself.
+    pub shared_bytes: u64,
     /// The innermost loop with the most instructions.
     pub hot_loop: Option<HotLoop>,
 }
@@ -143,21 +147,24 @@ pub(crate) fn summarise(kernel: &Kernel, runs: &[u64], costs: &[Cost], divergent
         }
     }
     for (inst, cost) in kernel.code.iter().zip(costs) {
-        let (requests, taken, least) = match is_shared(inst) {
+        let (requests, taken, least, bytes) = match is_shared(inst) {
             true => (
                 &mut counters.shared_requests,
                 &mut counters.shared_wavefronts,
                 &mut counters.shared_wavefronts_least,
+                &mut counters.shared_bytes,
             ),
             false => (
                 &mut counters.global_requests,
                 &mut counters.global_sectors,
                 &mut counters.global_sectors_least,
+                &mut counters.global_bytes,
             ),
         };
         *requests += cost.requests;
         *taken += cost.taken;
         *least += cost.least;
+        *bytes += cost.bytes;
     }
     // A loop that holds another is not innermost.
     let innermost =

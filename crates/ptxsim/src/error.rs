@@ -66,11 +66,11 @@ pub enum FaultKind {
     GlobalRace,
     /// A barrier that only some lanes of a warp execute.
     DivergentBarrier,
-    /// A barrier that some threads never reach.
+    /// A barrier that a warp never reaches: it has ended, or waits at another one.
     MissingAtBarrier,
     /// A read through the read-only cache of what this launch writes.
     ReadOnlyWritten,
-    /// A shuffle from a lane that does not take part.
+    /// A shuffle from a lane that does not take part, or a shuffle or vote whose member mask is not the lanes that do.
     Shuffle,
     /// A block that does not end.
     Endless,
@@ -88,7 +88,7 @@ impl std::fmt::Display for Fault {
             FaultKind::DivergentBarrier => "barrier in divergent code",
             FaultKind::MissingAtBarrier => "barrier that some threads never reach",
             FaultKind::ReadOnlyWritten => "read-only load of memory that this launch writes",
-            FaultKind::Shuffle => "shuffle from a lane that does not take part",
+            FaultKind::Shuffle => "shuffle or vote with lanes that do not take part",
             FaultKind::Endless => "block that does not end",
         };
         let ([bx, by, bz], [tx, ty, tz]) = (self.block, self.thread);

@@ -28,6 +28,28 @@ pub(crate) fn fma_without_hardware(a: f32, b: f32, c: f32) -> f32 {
     to_odd(sum, error) as f32
 }
 
+/// As [`fma_without_hardware`], for all lanes, as bits. A sum in float64 rounds to the same float32 as the exact one unless it lies
+/// half-way between two of them, or below the normal range.
+#[inline(always)]
+pub(crate) fn fma_lanes(a: &[u32; 32], b: &[u32; 32], c: &[u32; 32]) -> [u32; 32] {
+    const LOST: u64 = (1 << 29) - 1;
+    let (mut out, mut doubtful) = ([0; 32], 0);
+    for l in 0..32 {
+        let [a, b, c] = [a[l], b[l], c[l]].map(|bits| f64::from(f32::from_bits(bits)));
+        let sum = a * b + c;
+        doubtful |= u32::from(sum.to_bits() & LOST == 1 << 28);
+        doubtful |= u32::from(sum.abs() < f64::from(f32::MIN_POSITIVE)) & u32::from(sum != 0.0);
+        out[l] = bits32(sum as f32);
+    }
+    if doubtful != 0 {
+        for l in 0..32 {
+            let [a, b, c] = [a[l], b[l], c[l]].map(f32::from_bits);
+            out[l] = bits32(fma_without_hardware(a, b, c));
+        }
+    }
+    out
+}
+
 /// a·b + c rounded towards −∞.
 pub(crate) fn fma_down(a: f32, b: f32, c: f32) -> f32 {
     let (product, addend) = (f64::from(a) * f64::from(b), f64::from(c));
@@ -150,6 +172,8 @@ mod tests {
             for c in [c, -(a * b), (-(a * b)).next_up()] {
                 let (ours, fused) = (fma_without_hardware(a, b, c), a.mul_add(b, c));
                 assert!(bits32(ours) == bits32(fused), "{a:e} · {b:e} + {c:e}: {ours:e}, not {fused:e}");
+                let lanes = fma_lanes(&[a.to_bits(); 32], &[b.to_bits(); 32], &[c.to_bits(); 32]);
+                assert!(lanes == [bits32(fused); 32], "{a:e} · {b:e} + {c:e} of all lanes, not {fused:e}");
             }
         }
     }

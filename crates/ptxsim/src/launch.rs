@@ -10,7 +10,7 @@ use crate::lower::{Kernel, Module};
 use crate::memory::Memory;
 use crate::order::Order;
 
-/// What is looked after beside bounds and alignment.
+/// What is looked after beside what always is; the crate's documentation has the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checks {
     /// Unwritten words of shared memory, and races in it.
@@ -51,6 +51,52 @@ pub struct Launch<'a> {
 }
 
 /// A device that exists only here.
+///
+/// ```
+/// use ptxsim::{Checks, Error, FaultKind, Launch, Module, Simulator};
+///
+/// let ptx = "
+///     .version 8.8
+///     .target sm_61
+///     .address_size 64
+///     .visible .entry twice(.param .u64 values) {
+///         .reg .b32 %r<4>;
+///         .reg .f32 %f<3>;
+///         .reg .b64 %rd<4>;
+///         ld.param.u64 %rd1, [values];
+///         mov.u32 %r1, %tid.x;
+///         mul.wide.u32 %rd2, %r1, 4;
+///         add.s64 %rd3, %rd1, %rd2;
+///         ld.global.f32 %f1, [%rd3];
+///         add.f32 %f2, %f1, %f1;
+///         st.global.f32 [%rd3], %f2;
+///         ret;
+///     }";
+/// let module = Module::parse(ptx)?;
+/// let mut simulator = Simulator::new(Checks::all(), 1);
+/// let values = simulator.allocate("values", 40 * 4)?;
+/// simulator.write(values, &1.5f32.to_le_bytes().repeat(40))?;
+/// let parameters = values.to_le_bytes();
+/// let launch = Launch {
+///     grid: [1; 3],
+///     block: [40, 1, 1],
+///     dynamic_shared_bytes: 0,
+///     parameters: &parameters,
+///     blocks: None,
+/// };
+/// let counters = simulator.launch(&module, "twice", &launch)?;
+/// assert_eq!((counters.total(), counters.global_sectors), (16, 10));
+///
+/// let mut first = [0; 4];
+/// simulator.read(values, &mut first)?;
+/// assert_eq!(f32::from_le_bytes(first), 3.0);
+///
+/// // One thread too many reads behind the end.
+/// let too_many = Launch { block: [41, 1, 1], ..launch };
+/// let Err(Error::Fault(fault)) = simulator.launch(&module, "twice", &too_many) else { panic!() };
+/// assert_eq!((fault.kind, fault.thread), (FaultKind::OutOfBounds, [40, 0, 0]));
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Simulator {
     memory: Memory,
     checks: Checks,
@@ -228,10 +274,10 @@ impl Sums {
         self.runs.iter_mut().zip(&runner.runs).for_each(|(sum, runs)| *sum += runs);
         self.costs.iter_mut().zip(&runner.costs).for_each(|(sum, cost)| *sum += *cost);
         self.divergent_branches += runner.divergent_branches;
-        if let Some((number, trap)) = trap {
-            if self.trap.as_ref().is_none_or(|(first, _)| number < *first) {
-                self.trap = Some((number, trap));
-            }
+        if let Some((number, trap)) = trap
+            && self.trap.as_ref().is_none_or(|(first, _)| number < *first)
+        {
+            self.trap = Some((number, trap));
         }
     }
 }

@@ -60,10 +60,10 @@ impl Shared {
         }
     }
 
-    /// A new block begins.
+    /// A new block begins; where the record is precise, unwritten words are let through.
     pub fn begin(&mut self, precise: bool) {
         self.data.fill(Line([u32::MAX; 16]));
-        self.written.fill(0);
+        self.written.fill(u8::from(precise));
         self.clear_maps();
         let words = self.bytes.div_ceil(4);
         self.precise =

@@ -177,28 +177,38 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
 }
 
-/// The device's measured multiply-add peak, in GFLOP/s.
-#[cfg(feature = "cpu")]
+/// The device's multiply-add peak, in GFLOP/s: measured on a processor, nominal on a card.
 fn peak(device: &Device) -> f64 {
-    use nodal::device::cpu::{Isa, peak_gflops};
     match device {
+        #[cfg(feature = "cpu")]
         Device::Cpu { threads, isa } => {
+            use nodal::device::cpu::{Isa, peak_gflops};
             let isa = isa.as_deref().and_then(|name| Isa::named(name).ok()).unwrap_or_else(Isa::detect);
             peak_gflops(isa, *threads).unwrap_or(f64::NAN)
         }
-        #[cfg(any(feature = "cuda", feature = "sim"))]
+        #[cfg(feature = "cuda")]
+        Device::Cuda { properties, .. } => properties.peak_gflops(),
+        #[cfg(any(not(feature = "cpu"), feature = "sim"))]
         _ => f64::NAN,
     }
 }
 
-#[cfg(not(feature = "cpu"))]
-fn peak(_: &Device) -> f64 {
-    f64::NAN
+/// What kind of number [`peak`] is.
+fn peak_kind(device: &Device) -> String {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda { properties, .. } => {
+            format!("nominal peak at the driver's {:.0} MHz", properties.clock_mhz)
+        }
+        _ => "measured peak".into(),
+    }
 }
 
 fn threads(device: &Device) -> usize {
     match device {
         Device::Cpu { threads, .. } => *threads,
+        #[cfg(feature = "cuda")]
+        Device::Cuda { .. } => 1,
         #[cfg(feature = "sim")]
         Device::Sim { threads, .. } => *threads,
     }
@@ -226,8 +236,8 @@ fn as_json(
     };
     let (h, w) = model.preprocess().size;
     json!({
-        "device": device.to_string(), "card": processor(), "batch": options.batch, "size": [h, w],
-        "threads": threads(device), "runs": samples.total.len(), "peak_gflops": peak,
+        "device": device.to_string(), "card": card(device), "batch": options.batch, "size": [h, w],
+        "threads": threads(device), "runs": samples.total.len(), "peak_gflops": peak, "peak": peak_kind(device),
         "decode_ms": stage(&samples.decode), "fit_ms": stage(&samples.fit),
         "network_ms": stage(&samples.network), "total_ms": stage(&samples.total),
         "images_per_s": options.batch as f64 * 1e3 / quantile(&samples.total, 0.5),
@@ -268,12 +278,13 @@ fn as_tables(
     let flops: u64 = layers.iter().map(|layer| layer.step.flops).sum();
     let reached = flops as f64 / quantile(&samples.network, 0.5) / 1e6;
     format!(
-        "{}\n{device}, {} threads, batch {}, {h}×{w}, {} runs; measured peak {peak:.0} GFLOP/s\n\n{}\n\
+        "{}\n{device}, {} threads, batch {}, {h}×{w}, {} runs; {} {peak:.0} GFLOP/s\n\n{}\n\
          latency per node, one crop each: {:.2} ms ({:.1} nodes/s); the network reaches {:.0} % of the peak\n",
         super::text(&steps),
         threads(device),
         options.batch,
         samples.total.len(),
+        peak_kind(device),
         super::text(&stages),
         median / options.batch as f64,
         options.batch as f64 * 1e3 / median,
@@ -281,8 +292,13 @@ fn as_tables(
     )
 }
 
-/// The processor's name, where the system tells it.
-fn processor() -> Option<String> {
+/// The card's name, or the processor's where the system tells it.
+fn card(device: &Device) -> Option<String> {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda { properties, .. } = device {
+        return Some(properties.name.clone());
+    }
+    let _ = device;
     let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = info.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_string())

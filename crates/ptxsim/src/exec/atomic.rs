@@ -32,7 +32,8 @@ impl Runner<'_> {
             }
             // SAFETY: the address was checked; simulated threads touch it through atomics alone, or race.
             let word = unsafe { AtomicU32::from_ptr(data.cast()) };
-            let updated = word.fetch_update(SeqCst, SeqCst, |old| Some(update(which, old, b[l], c[l], global)));
+            let updated =
+                word.fetch_update(SeqCst, SeqCst, |old| Some(update(which, old, b[l], c[l], global)));
             let (Ok(old) | Err(old)) = updated;
             if i.d != crate::code::NONE {
                 // SAFETY: the caller's contract.
@@ -66,7 +67,7 @@ impl Runner<'_> {
             true => self.setting.memory.bounds((address >> 32) as u32),
             false => (self.shared.data.as_mut_ptr().cast(), self.shared.bytes),
         };
-        if at + 4 > bytes || (data as usize + at) % 4 != 0 {
+        if at + 4 > bytes || !(data as usize + at).is_multiple_of(4) {
             let kind = if at + 4 > bytes { FaultKind::OutOfBounds } else { FaultKind::Misaligned };
             let detail = match global {
                 true => self.setting.memory.describe(address, 4),

@@ -24,7 +24,7 @@ fn from_float(conversion: Conversion, x: f64) -> u64 {
     let x = if integral { round(x, rounding) } else { x };
     let x = match saturate {
         true if x.is_nan() => 0.0,
-        true => x.max(0.0).min(1.0) + 0.0,
+        true => x.clamp(0.0, 1.0) + 0.0,
         false => x,
     };
     match to {

@@ -1,17 +1,41 @@
 //! What an access costs in passes over shared memory and in sectors of global memory.
 
-use super::moves::is_broadcast;
 use crate::counters::Cost;
 
 /// Wavefronts of a shared access: 32 banks of four bytes, one word of each at a time; lanes that want the same word share it.
 /// Accesses of 8 and 16 bytes go in halves and quarters of a warp.
 /// Source: CUDA C++ programming guide 12.9, "Shared memory" of compute capability 5.x and later.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn shared_cost(address: &[u32; 32], mask: u32, size: u32) -> Cost {
-    let bytes = u64::from(mask.count_ones() * size);
-    if size <= 4 && is_broadcast(address) {
-        return Cost { requests: 1, taken: 1, least: 1, bytes };
+    let quick = match size {
+        _ if mask != u32::MAX => None,
+        16 => without_conflict::<8>(address, 4),
+        8 => without_conflict::<16>(address, 3),
+        _ => without_conflict::<32>(address, 2),
+    };
+    let (taken, least) = quick.unwrap_or_else(|| all_passes(address, mask, size));
+    Cost { requests: 1, taken, least, bytes: u64::from(mask.count_ones() * size) }
+}
+
+/// Wavefronts of groups of `N` lanes that all lie within as many units side by side, which share no bank.
+#[inline(always)]
+fn without_conflict<const N: usize>(address: &[u32; 32], shift: u32) -> Option<(u64, u64)> {
+    let groups = 32 / N as u64;
+    for group in address.chunks_exact(N) {
+        let (mut lowest, mut highest) = (u32::MAX, 0);
+        for a in group {
+            lowest = lowest.min(a >> shift);
+            highest = highest.max(a >> shift);
+        }
+        if highest - lowest >= N as u32 {
+            return None;
+        }
     }
+    Some((groups, groups))
+}
+
+#[inline(never)]
+fn all_passes(address: &[u32; 32], mask: u32, size: u32) -> (u64, u64) {
     // An aligned access of several words occupies as many banks side by side: count by units of its size.
     let unit = size.max(4);
     let (shift, slots) = (unit.trailing_zeros(), 128 / unit);
@@ -25,7 +49,7 @@ pub(super) fn shared_cost(address: &[u32; 32], mask: u32, size: u32) -> Cost {
         taken += passes;
         least += u64::from(distinct.div_ceil(slots));
     }
-    Cost { requests: 1, taken, least, bytes }
+    (taken, least)
 }
 
 /// Passes for the lanes of `group`, and the distinct units that they want.
@@ -62,6 +86,11 @@ fn passes(address: &[u32], group: u32, shift: u32, slots: u32) -> (u64, u32) {
 #[inline(never)]
 pub(super) fn sectors(address: &[u64; 32], mask: u32, size: u32) -> Cost {
     let bytes = u64::from(mask.count_ones() * size);
+    let apart = |l: usize| address[l].wrapping_sub(address[0]);
+    if mask == u32::MAX && (0..32).all(|l| apart(l) == l as u64 * u64::from(size)) {
+        let taken = (address[0] % 32 + bytes).div_ceil(32);
+        return Cost { requests: 1, taken, least: u64::from(size), bytes };
+    }
     let (mut touched, mut sectors) = ([u64::MAX; 32], 0);
     let (mut places, mut distinct) = ([u64::MAX; 32], 0);
     let (mut highest, mut before) = (0, u64::MAX);
@@ -83,5 +112,10 @@ pub(super) fn sectors(address: &[u64; 32], mask: u32, size: u32) -> Cost {
         }
         highest = highest.max(at);
     }
-    Cost { requests: 1, taken: sectors as u64, least: (distinct as u64 * u64::from(size)).div_ceil(32), bytes }
+    Cost {
+        requests: 1,
+        taken: sectors as u64,
+        least: (distinct as u64 * u64::from(size)).div_ceil(32),
+        bytes,
+    }
 }

@@ -25,9 +25,8 @@ impl Runner<'_> {
         // SAFETY: the caller's contract.
         unsafe {
             match i.code {
-                FFma => floats!(f, i, |a, b, c| {
-                    bits32(if FMA { a.mul_add(b, c) } else { float::fma_without_hardware(a, b, c) })
-                }),
+                FFma if FMA => floats!(f, i, |a, b, c| bits32(a.mul_add(b, c))),
+                FFma => f.put::<SOME>(i.d, &float::fma_lanes(&f.get(i.a), &f.get(i.b), &f.get(i.c))),
                 FAdd => floats!(f, i, |a, b| bits32(a + b)),
                 FSub => floats!(f, i, |a, b| bits32(a - b)),
                 FMul => floats!(f, i, |a, b| bits32(a * b)),

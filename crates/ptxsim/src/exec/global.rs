@@ -3,7 +3,7 @@
 use super::Runner;
 use super::cost::sectors;
 use super::lanes::{Frame, LANE};
-use super::moves::{is_unit_stride, load_words, move_elements, store_words};
+use super::moves::{Pattern, load_words, move_elements, store_words};
 use crate::code::{Access, Code, Inst};
 use crate::error::FaultKind;
 use crate::words::{Deed, Trouble, Who};
@@ -42,12 +42,14 @@ impl Runner<'_> {
             return unsafe { self.scattered_access(warp, f, i, pc, &address) };
         }
         let offsets = each!(|l| address[l] as u32);
-        let unit = is_unit_stride(&offsets, size);
+        let pattern = Pattern::of(&offsets, size);
         if self.setting.count {
             let place = data as usize as u64 & 31;
             self.costs[pc as usize] += sectors(&address.map(|a| a + place), f.mask, size);
         }
-        if self.setting.memory.looks_after_words() && !self.look_after(warp, f, i, pc, &address, unit) {
+        if self.setting.memory.looks_after_words()
+            && !self.look_after(warp, f, i, pc, &address, pattern == Pattern::Unit)
+        {
             return false;
         }
         if store {
@@ -61,17 +63,9 @@ impl Runner<'_> {
         // SAFETY: addresses were checked; where the lanes lie side by side, 32 words follow the first one.
         unsafe {
             if access.bytes == 4 && !access.widen {
-                let side_by_side = unit && size == 4;
                 match store {
-                    false if side_by_side => {
-                        let words = data.add(offsets[0] as usize).cast::<[u32; 32]>().read();
-                        f.put::<SOME>(vector[0], &words);
-                    }
-                    true if side_by_side && !SOME => {
-                        data.add(offsets[0] as usize).cast::<[u32; 32]>().write(f.get(vector[0]));
-                    }
-                    false => load_words::<SOME>(f, data, &offsets, vector, access.count),
-                    true => store_words::<SOME>(f, data, &offsets, vector, access.count),
+                    false => load_words::<SOME>(f, data, &offsets, vector, access.count, pattern),
+                    true => store_words::<SOME>(f, data, &offsets, vector, access.count, pattern),
                 }
             } else {
                 move_elements(f, access, vector, store, &offsets.map(|a| data.add(a as usize)));

@@ -4,7 +4,7 @@
 //! two forms, for all lanes and for some, compiled for each instruction set of the host.
 
 #[macro_use]
-mod lanes;
+mod macros;
 
 mod atomic;
 mod collective;
@@ -14,11 +14,13 @@ mod execute;
 mod global;
 mod integer;
 mod isa;
+mod lanes;
 mod moves;
 mod private;
 mod rare;
 mod shared;
 mod special;
+mod stamp;
 mod warp;
 
 pub use isa::Isa;
@@ -38,6 +40,8 @@ pub(crate) struct Trap {
     pub warp: u32,
     pub lane: u32,
     pub pc: u32,
+    /// The instruction that it races with, if any.
+    pub other: u32,
     pub detail: String,
 }
 
@@ -110,16 +114,28 @@ impl<'a> Runner<'a> {
     pub fn run_block(&mut self, number: u32) -> bool {
         self.begin(number, false);
         let done = self.run_to_the_end();
-        if !done && self.trap.as_ref().is_some_and(|trap| trap.kind == FaultKind::SharedRace) {
-            // Again, with a record of every word, to name both accesses.
-            let first = self.trap.take();
-            self.begin(number, true);
-            self.run_to_the_end();
-            if self.trap.as_ref().is_none_or(|trap| trap.kind != FaultKind::SharedRace) {
-                self.trap = first;
-            }
+        if let Some(first) = self.trap.take() {
+            self.trap = Some(self.second_look(number, first));
         }
         done
+    }
+
+    /// Runs a block again, with a record of every shared word, where that tells more: both accesses of a race, or that an
+    /// unwritten word is one that another warp is about to write.
+    fn second_look(&mut self, number: u32, first: Box<Trap>) -> Box<Trap> {
+        let race = first.kind == FaultKind::SharedRace;
+        if !race && first.kind != FaultKind::UninitialisedShared {
+            return first;
+        }
+        self.begin(number, true);
+        self.run_to_the_end();
+        match self.trap.take() {
+            Some(found) if found.kind == FaultKind::SharedRace => match race || found.other == first.pc {
+                true => found,
+                false => first,
+            },
+            _ => first,
+        }
     }
 
     fn begin(&mut self, number: u32, precise: bool) {
@@ -196,7 +212,7 @@ impl<'a> Runner<'a> {
     #[cold]
     #[inline(never)]
     fn fail(&mut self, kind: FaultKind, warp: usize, lane: u32, pc: u32, detail: String) -> bool {
-        self.trap = Some(Box::new(Trap { kind, warp: warp as u32, lane, pc, detail }));
+        self.trap = Some(Box::new(Trap { kind, warp: warp as u32, lane, pc, other: u32::MAX, detail }));
         false
     }
 }

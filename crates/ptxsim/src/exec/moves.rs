@@ -65,12 +65,52 @@ pub(super) unsafe fn load_words<const SOME: bool>(
     offsets: &[u32; 32],
     vector: [u16; 4],
     count: u32,
+    pattern: Pattern,
 ) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller's contract; lanes side by side have their words side by side.
     unsafe {
+        match pattern {
+            Pattern::Broadcast => {
+                for (j, &slot) in vector.iter().enumerate().take(count as usize) {
+                    let word = data.add(offsets[0] as usize + 4 * j).cast::<u32>().read();
+                    f.put::<SOME>(slot, &[word; 32]);
+                }
+                return;
+            }
+            Pattern::Unit if count == 1 => {
+                f.put::<SOME>(vector[0], &data.add(offsets[0] as usize).cast::<[u32; 32]>().read());
+                return;
+            }
+            Pattern::Rows if count == 1 => {
+                let mut value = [0; 32];
+                for row in (0..32).step_by(8) {
+                    let words = data.add(offsets[row] as usize).cast::<[u32; 8]>().read();
+                    value[row..row + 8].copy_from_slice(&words);
+                }
+                f.put::<SOME>(vector[0], &value);
+                return;
+            }
+            _ => {}
+        }
         if count == 4 {
             let mut out = [[0u32; 32]; 4];
-            load_quads(data, offsets, &mut out);
+            match pattern {
+                Pattern::Steps => load_steps(data, offsets, &mut out),
+                Pattern::Eights => {
+                    load_quads::<8>(data, offsets, &mut out);
+                    for words in &mut out {
+                        words.copy_within(0..8, 8);
+                        words.copy_within(0..16, 16);
+                    }
+                }
+                Pattern::Sixteens => {
+                    load_quads::<16>(data, offsets, &mut out);
+                    for words in &mut out {
+                        words.copy_within(0..16, 16);
+                    }
+                }
+                _ => load_quads::<32>(data, offsets, &mut out),
+            }
             for (value, slot) in out.iter().zip(vector) {
                 f.put::<SOME>(slot, value);
             }
@@ -94,9 +134,14 @@ pub(super) unsafe fn store_words<const SOME: bool>(
     offsets: &[u32; 32],
     vector: [u16; 4],
     count: u32,
+    pattern: Pattern,
 ) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller's contract; lanes side by side have their words side by side.
     unsafe {
+        if !SOME && pattern == Pattern::Unit && count == 1 {
+            data.add(offsets[0] as usize).cast::<[u32; 32]>().write(f.get(vector[0]));
+            return;
+        }
         for (j, &slot) in vector.iter().enumerate().take(count as usize) {
             let value = f.slot(slot);
             for l in 0..32 {
@@ -108,37 +153,85 @@ pub(super) unsafe fn store_words<const SOME: bool>(
     }
 }
 
-/// Whether offsets of lanes are `size` apart, one behind the other.
-#[inline(always)]
-pub(super) fn is_unit_stride(offsets: &[u32; 32], size: u32) -> bool {
-    let mut differs = 0;
-    for l in 0..32 {
-        differs |= offsets[l] ^ offsets[0].wrapping_add(l as u32 * size);
-    }
-    differs == 0
+/// How the offsets of lanes lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pattern {
+    /// All the same.
+    Broadcast,
+    /// One behind the other.
+    Unit,
+    /// One behind the other within each eight lanes.
+    Rows,
+    /// The same within each eight lanes.
+    Steps,
+    /// Those of the first eight lanes again and again, of the first sixteen twice.
+    Eights,
+    Sixteens,
+    Scattered,
 }
 
-/// Whether offsets of all lanes are the same.
-#[inline(always)]
-pub(super) fn is_broadcast(offsets: &[u32; 32]) -> bool {
-    let mut differs = 0;
-    for l in 0..32 {
-        differs |= offsets[l] ^ offsets[0];
+impl Pattern {
+    #[inline(always)]
+    pub fn of(offsets: &[u32; 32], size: u32) -> Self {
+        let (mut broadcast, mut unit) = (0, 0);
+        for l in 0..32 {
+            broadcast |= offsets[l] ^ offsets[0];
+            unit |= offsets[l] ^ offsets[0].wrapping_add(l as u32 * size);
+        }
+        if broadcast == 0 {
+            return Pattern::Broadcast;
+        }
+        if unit == 0 {
+            return Pattern::Unit;
+        }
+        let (mut rows, mut steps, mut eights, mut sixteens) = (0, 0, 0, 0);
+        for row in (0..32).step_by(8) {
+            for l in 0..8 {
+                let offset = offsets[row + l];
+                rows |= offset ^ offsets[row].wrapping_add(l as u32 * size);
+                steps |= offset ^ offsets[row];
+                eights |= offset ^ offsets[l];
+                sixteens |= offset ^ offsets[row % 16 + l];
+            }
+        }
+        match () {
+            _ if steps == 0 => Pattern::Steps,
+            _ if eights == 0 => Pattern::Eights,
+            _ if sixteens == 0 => Pattern::Sixteens,
+            _ if rows == 0 => Pattern::Rows,
+            _ => Pattern::Scattered,
+        }
     }
-    differs == 0
 }
 
-/// Sixteen bytes at each of 32 offsets, as four lines of lanes.
+/// As [`load_quads`], where each eight lanes have one offset.
+///
+/// # Safety
+/// As [`load_quads`].
+#[inline(always)]
+unsafe fn load_steps(data: *const u8, offsets: &[u32; 32], out: &mut [[u32; 32]; 4]) {
+    for row in 0..4 {
+        // SAFETY: the caller's contract.
+        let quad = unsafe { data.add(offsets[8 * row] as usize).cast::<[u32; 4]>().read_unaligned() };
+        for (words, word) in out.iter_mut().zip(quad) {
+            for l in 0..8 {
+                words[8 * row + l] = word;
+            }
+        }
+    }
+}
+
+/// Sixteen bytes at each of the first `N` offsets, as four lines of lanes.
 ///
 /// # Safety
 /// Each offset has sixteen bytes behind it.
 #[inline(always)]
-unsafe fn load_quads(data: *const u8, offsets: &[u32; 32], out: &mut [[u32; 32]; 4]) {
+unsafe fn load_quads<const N: usize>(data: *const u8, offsets: &[u32; 32], out: &mut [[u32; 32]; 4]) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the caller's contract; SSE2 is part of x86-64.
     unsafe {
         use std::arch::x86_64::*;
-        for l in (0..32).step_by(4) {
+        for l in (0..N).step_by(4) {
             let a = _mm_loadu_ps(data.add(offsets[l] as usize).cast());
             let b = _mm_loadu_ps(data.add(offsets[l + 1] as usize).cast());
             let c = _mm_loadu_ps(data.add(offsets[l + 2] as usize).cast());
@@ -152,7 +245,7 @@ unsafe fn load_quads(data: *const u8, offsets: &[u32; 32], out: &mut [[u32; 32];
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    for l in 0..32 {
+    for l in 0..N {
         // SAFETY: the caller's contract.
         let quad = unsafe { data.add(offsets[l] as usize).cast::<[u32; 4]>().read_unaligned() };
         (0..4).for_each(|j| out[j][l] = quad[j]);

@@ -42,7 +42,7 @@ impl Runner<'_> {
         for l in f.lanes() {
             let at = base[l].wrapping_add(i.imm) as usize;
             let outside = at + size > own;
-            if outside || at % size != 0 {
+            if outside || !at.is_multiple_of(size) {
                 let kind = if outside { FaultKind::OutOfBounds } else { FaultKind::Misaligned };
                 let detail = format!("{size} bytes at byte {at} of local memory, which has {own}");
                 return self.fail(kind, warp, l as u32, pc, detail);

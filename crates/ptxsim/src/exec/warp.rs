@@ -163,13 +163,12 @@ impl Runner<'_> {
     #[inline(never)]
     fn bad_barrier(&mut self, warp: usize, mask: u32, pc: u32) -> Stop {
         let Warp { all, live, .. } = self.warps[warp];
-        let elsewhere = live & !mask;
-        let (kind, lane, what) = match elsewhere {
-            0 => (FaultKind::MissingAtBarrier, (all & !mask).trailing_zeros(), "has ended"),
-            _ => (FaultKind::DivergentBarrier, elsewhere.trailing_zeros(), "is elsewhere"),
+        let (lane, what) = match live & !mask {
+            0 => ((all & !mask).trailing_zeros(), "has ended"),
+            elsewhere => (elsewhere.trailing_zeros(), "is elsewhere"),
         };
         let detail = format!("lanes {mask:#010x} of {all:#010x} reach it; lane {lane} {what}");
-        self.fail(kind, warp, lane, pc, detail);
+        self.fail(FaultKind::DivergentBarrier, warp, lane, pc, detail);
         Stop::Trapped
     }
 }

@@ -67,9 +67,8 @@ const TABLE: &[Row] = {
     ]
 };
 
-static ROWS: LazyLock<HashMap<&str, &Row>> = LazyLock::new(|| {
-    TABLE.iter().flat_map(|row| row.0.split(' ').map(move |name| (name, row))).collect()
-});
+static ROWS: LazyLock<HashMap<&str, &Row>> =
+    LazyLock::new(|| TABLE.iter().flat_map(|row| row.0.split(' ').map(move |name| (name, row))).collect());
 
 impl Lowering<'_> {
     pub(super) fn arithmetic(&mut self, parts: &[&str], operands: &[Operand]) -> Result<bool> {

@@ -79,6 +79,11 @@ impl Lowering<'_> {
                 let fields = [part(&halves[0])?, a, part(&halves[1])?, NONE];
                 self.emit(code, fields, 0, References::of(fields, "wrw-"));
             }
+            (_, Operand::Number(bits)) if kind == Type::Pred => {
+                let d = self.predicate(self.name(Some(to))?)?;
+                let fields = [d, self.constant(*bits, 1)?, self.constant(0, 1)?, NONE];
+                self.emit(Code::SetpU32, fields, Compare::Ne as u32, References::of(fields, "-rr-"));
+            }
             _ if kind == Type::Pred => {
                 let d = self.predicate(self.name(Some(to))?)?;
                 let a = self.predicate_source(Some(from))?;

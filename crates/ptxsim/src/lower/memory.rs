@@ -47,7 +47,13 @@ impl Lowering<'_> {
             Operand::Vector(values) => values.as_slice(),
             value => std::slice::from_ref(value),
         };
-        let count = if has("v4") { 4 } else if has("v2") { 2 } else { 1 };
+        let count = if has("v4") {
+            4
+        } else if has("v2") {
+            2
+        } else {
+            1
+        };
         if modifiers.iter().any(|part| !known.contains(part)) || values.len() != count {
             return Ok(false);
         }

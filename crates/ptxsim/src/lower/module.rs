@@ -140,7 +140,7 @@ fn kernel(text: Text, files: &HashMap<u32, String>) -> Result<Kernel> {
         name: text.name.clone(),
         parameter_bytes: text.parameter_bytes,
         shared_bytes: text.shared_bytes,
-        local_bytes: text.local_bytes.next_multiple_of(16),
+        local_bytes: text.local_bytes,
         constants: constants(&lowering, &slots),
         specials: specials(&lowering, &slots),
         loops: loops(&lowering.code),

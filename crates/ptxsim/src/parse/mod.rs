@@ -176,17 +176,20 @@ impl Parser {
                 let (name, rest) = name.split_once('(').unwrap_or((name, ""));
                 self.kernels.push(Text { name: name.trim().to_string(), ..Text::default() });
                 self.state = State::Parameters;
-                let (parameters, end) = match rest.split_once(')') {
-                    Some((parameters, _)) => (parameters, true),
-                    None => (rest, false),
+                let (parameters, behind) = match rest.split_once(')') {
+                    Some((parameters, behind)) => (parameters, Some(behind.trim())),
+                    None => (rest, None),
                 };
                 for parameter in parameters.split(',').map(str::trim).filter(|text| !text.is_empty()) {
                     self.parameter(number, parameter)?;
                 }
-                if end {
-                    self.state = State::Header;
+                match behind {
+                    Some(behind) => {
+                        self.state = State::Header;
+                        self.line(number, behind)
+                    }
+                    None => Ok(()),
                 }
-                Ok(())
             }
             _ => problem(number, format!("unknown directive `{line}`")),
         }
@@ -292,4 +295,3 @@ fn label(text: &str) -> Option<(&str, &str)> {
     let end = text.find(|c: char| !(c.is_alphanumeric() || "$_%".contains(c)))?;
     (end > 0 && text[end..].starts_with(':')).then(|| (&text[..end], &text[end + 1..]))
 }
-

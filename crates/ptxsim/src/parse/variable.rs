@@ -82,4 +82,3 @@ pub(super) fn directive(kernel: &mut Text, number: usize, text: &str) -> Result<
         _ => problem(number, format!("unknown directive `{text}`")),
     }
 }
-

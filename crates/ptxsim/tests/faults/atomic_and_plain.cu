@@ -5,9 +5,9 @@ __device__ inline void count(float* y) {
     int i = threadIdx.x;
     if (i == 0) sum = 0;
     __syncthreads();
-    atomicAdd(&sum, 1); /* OTHER */
+    atomicAdd(&sum, 1); /* FAULT: shared race */
     if (BARRIER) __syncthreads();
-    y[i] = sum; /* FAULT */
+    y[i] = sum; /* OTHER */
 }
 
 extern "C" __global__ void faulty(const float* x, float* y, int n) { count<false>(y); }

@@ -8,7 +8,7 @@ extern "C" __global__ void faulty(const float* x, float* y, int n) {
         y[i] = table[i + 32];
     } else {
         y[i] = x[i];
-        __syncthreads(); /* FAULT */
+        __syncthreads(); /* FAULT: missing at barrier */
     }
 }
 

@@ -4,7 +4,7 @@ extern "C" __global__ void faulty(const float* x, float* y, int n) {
     int i = threadIdx.x;
     table[i] = x[i];
     if (i % 2 == 0) {
-        __syncthreads(); /* FAULT */
+        __syncthreads(); /* FAULT: divergent barrier */
         y[i] = table[(i + 2) % 64];
     }
 }

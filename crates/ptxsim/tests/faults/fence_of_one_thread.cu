@@ -18,7 +18,7 @@ __device__ inline void last_adds(const float* x, float* y, int n) {
     if (ticket + 1 < gridDim.x) return;
     float sum = 0.0f;
     for (int block = 0; block < gridDim.x; block++) {
-        sum += y[block * 64 + i]; /* FAULT */
+        sum += y[block * 64 + i]; /* FAULT: global race */
     }
     y[i] = sum;
 }

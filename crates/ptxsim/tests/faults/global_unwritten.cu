@@ -2,7 +2,7 @@
 extern "C" __global__ void faulty(const float* x, float* y, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n) {
-        y[i] += /* FAULT */
+        y[i] += /* FAULT: unwritten global memory */
             x[i];
     }
 }

@@ -2,7 +2,7 @@
 extern "C" __global__ void faulty(const float* x, float* y, int n) {
     __shared__ float table[64];
     int i = threadIdx.x;
-    table[i / 2] = x[i]; /* FAULT */
+    table[i / 2] = x[i]; /* FAULT: shared race */
     __syncthreads();
     y[i] = table[i / 2];
 }

@@ -4,7 +4,7 @@ extern "C" __global__ void faulty(const float* x, float* y, int n) {
     int i = threadIdx.x;
     if (i >= 60) return;
     table[i] = x[i];
-    __syncthreads(); /* FAULT */
+    __syncthreads(); /* FAULT: divergent barrier */
     y[i] = table[59 - i];
 }
 

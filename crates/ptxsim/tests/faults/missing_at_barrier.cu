@@ -4,7 +4,7 @@ extern "C" __global__ void faulty(const float* x, float* y, int n) {
     int i = threadIdx.x;
     table[i] = x[i];
     if (i >= 32) return;
-    __syncthreads(); /* FAULT */
+    __syncthreads(); /* FAULT: missing at barrier */
     y[i] = table[i + 32];
 }
 

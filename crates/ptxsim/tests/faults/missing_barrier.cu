@@ -2,8 +2,8 @@
 extern "C" __global__ void faulty(const float* x, float* y, int n) {
     __shared__ float table[64];
     int i = threadIdx.x;
-    table[i] = x[i]; /* OTHER */
-    y[i] = table[63 - i]; /* FAULT */
+    table[i] = x[i]; /* FAULT: shared race */
+    y[i] = table[63 - i]; /* OTHER */
 }
 
 extern "C" __global__ void repaired(const float* x, float* y, int n) {

@@ -5,9 +5,9 @@ __device__ inline void rounds(const float* x, float* y) {
     int i = threadIdx.x;
     float sum = 0.0f;
     for (int round = 0; round < 3; round++) {
-        table[i] = x[round * 64 + i]; /* FAULT */
+        table[i] = x[round * 64 + i]; /* OTHER */
         __syncthreads();
-        sum += table[63 - i]; /* OTHER */
+        sum += table[63 - i]; /* FAULT: shared race */
         if (BARRIER) __syncthreads();
     }
     y[i] = sum;

@@ -3,7 +3,7 @@ extern "C" __global__ void faulty(const float* x, float* y, int n) {
     if (threadIdx.x != 0) return;
     float* sum = y + n;
     if (blockIdx.x == 2) {
-        *sum = x[2]; /* FAULT */
+        *sum = x[2]; /* FAULT: global race */
     } else {
         atomicAdd(sum, x[blockIdx.x]);
     }

@@ -5,7 +5,7 @@ __device__ inline void turn(const float* x, float* y, int last) {
     int i = threadIdx.x;
     if (i < SIZE) table[i] = x[i];
     __syncthreads();
-    y[i] = table[last - i]; /* FAULT */
+    y[i] = table[last - i]; /* FAULT: out of bounds */
 }
 
 extern "C" __global__ void faulty(const float* x, float* y, int n) { turn<63>(x, y, n / 4 - 1); }

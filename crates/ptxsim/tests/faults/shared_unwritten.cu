@@ -5,7 +5,7 @@ __device__ inline void turn(const float* x, float* y) {
     int i = threadIdx.x;
     if (i % STEP == 0) table[i] = x[i];
     __syncthreads();
-    y[i] = table[63 - i]; /* FAULT */
+    y[i] = table[63 - i]; /* FAULT: unwritten shared memory */
 }
 
 extern "C" __global__ void faulty(const float* x, float* y, int n) { turn<2>(x, y); }

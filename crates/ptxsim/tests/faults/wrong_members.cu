@@ -3,7 +3,7 @@ extern "C" __global__ void faulty(const float* x, float* y, int n) {
     int i = threadIdx.x;
     float sum = x[i];
     if (i % 32 < 16) {
-        sum += __shfl_xor_sync(0xffffffffu, sum, 8); /* FAULT */
+        sum += __shfl_xor_sync(0xffffffffu, sum, 8); /* FAULT: shuffle */
         y[i] = sum;
     }
 }

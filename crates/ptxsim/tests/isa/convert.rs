@@ -66,7 +66,13 @@ fn integer_to_float() {
     let beside = |x: u64, up: bool| {
         let y = x as f32;
         let (side, exact) = (y as u128, u128::from(x));
-        if side > exact && !up { y.next_down() } else if side < exact && up { y.next_up() } else { y }
+        if side > exact && !up {
+            y.next_down()
+        } else if side < exact && up {
+            y.next_up()
+        } else {
+            y
+        }
     };
     check("cvt.rz.f32.u64 %wd, %a;", W, &rows, |r| bits(beside(r[0], false)));
     check("cvt.rp.f32.u64 %wd, %a;", W, &rows, |r| bits(beside(r[0], true)));
@@ -117,9 +123,7 @@ fn integer_to_integer() {
     check("cvt.s16.s8 %hd, %ha;", H, &rows, |r| u64::from(r[0] as i8 as i16 as u16));
     check("cvt.u32.u8 %wd, %wa;", W, &rows, |r| r[0] & 255);
     check("cvt.u64.u8 %d, %wa;", D, &rows, |r| r[0] & 255);
-    check("cvt.sat.s8.s32 %wd, %wa;", W, &rows, |r| {
-        u64::from((r[0] as i32).clamp(-128, 127) as u32)
-    });
+    check("cvt.sat.s8.s32 %wd, %wa;", W, &rows, |r| u64::from((r[0] as i32).clamp(-128, 127) as u32));
     check("cvt.sat.u8.s32 %wd, %wa;", W, &rows, |r| (r[0] as i32).clamp(0, 255) as u64);
     check("cvt.sat.s32.s64 %wd, %a;", W, &rows, |r| {
         u64::from((r[0] as i64).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as u32)

@@ -38,7 +38,7 @@ fn arithmetic_of_32_bits() {
 /// (1 + 2⁻¹²)² − (1 + 2⁻¹¹) = 2⁻²⁴: a product rounded on its own loses it.
 #[test]
 fn a_multiply_add_rounds_once() {
-    let (a, c) = (1.0 + 0.000_244_140_625f32, -(1.0 + 0.000_488_281_25f32));
+    let (a, c) = (1.0 + 2.0f32.powi(-12), -(1.0 + 2.0f32.powi(-11)));
     let row = [a.to_bits(), a.to_bits(), c.to_bits(), 0].map(u64::from);
     let got = run("fma.rn.f32 %wd, %wa, %wb, %wc;", W, &[row]);
     assert_eq!(f32::from_bits(got[0] as u32), 2.0f32.powi(-24));
@@ -75,7 +75,8 @@ fn a_multiply_add_rounded_down() {
         } else {
             nearest
         };
-        let zero = exact == Wide::ZERO && !(a * b == 0.0 && (a * b).is_sign_positive() && c.is_sign_positive());
+        let zero =
+            exact == Wide::ZERO && !(a * b == 0.0 && (a * b).is_sign_positive() && c.is_sign_positive());
         bits(if zero && nearest == 0.0 { -0.0 } else { got })
     });
 }
@@ -113,9 +114,7 @@ impl std::ops::Shl<u32> for Wide {
     fn shl(self, by: u32) -> Wide {
         let (words, bits) = (by as usize / 32, by % 32);
         Wide(std::array::from_fn(|i| {
-            let word = |i: usize, less: usize| {
-                i.checked_sub(less).map_or(0, |at| u64::from(self.0[at]))
-            };
+            let word = |i: usize, less: usize| i.checked_sub(less).map_or(0, |at| u64::from(self.0[at]));
             ((word(i, words) << 32 | word(i, words + 1)) << bits >> 32) as u32
         }))
     }
@@ -174,7 +173,10 @@ fn approximations() {
             let (x, y) = (f64::from(f(*row)[0]), f64::from(f32::from_bits(got as u32)));
             let exact = exact(x);
             if exact.is_finite() && exact < f64::from(f32::MAX) {
-                assert!((y - exact).abs() <= relative * exact.abs() + absolute, "{code} of {x}: {y}, not {exact}");
+                assert!(
+                    (y - exact).abs() <= relative * exact.abs() + absolute,
+                    "{code} of {x}: {y}, not {exact}"
+                );
             }
         }
     };
@@ -187,9 +189,8 @@ fn approximations() {
 
 #[test]
 fn special_values_of_approximations() {
-    let of = |code: &str, x: f32| {
-        f32::from_bits(run(code, W, &[[u64::from(x.to_bits()), 0, 0, 0]])[0] as u32)
-    };
+    let of =
+        |code: &str, x: f32| f32::from_bits(run(code, W, &[[u64::from(x.to_bits()), 0, 0, 0]])[0] as u32);
     assert_eq!(of("ex2.approx.ftz.f32 %wd, %wa;", -127.0), 0.0);
     assert_eq!(of("ex2.approx.f32 %wd, %wa;", -127.0), 2.0f32.powi(-127));
     assert_eq!(of("ex2.approx.ftz.f32 %wd, %wa;", f32::NEG_INFINITY), 0.0);
@@ -205,7 +206,8 @@ fn special_values_of_approximations() {
 
 #[test]
 fn arithmetic_of_64_bits() {
-    let rows: Vec<Row> = float_rows().into_iter().map(|r| f(r).map(|x| (f64::from(x) * 1.1).to_bits())).collect();
+    let rows: Vec<Row> =
+        float_rows().into_iter().map(|r| f(r).map(|x| (f64::from(x) * 1.1).to_bits())).collect();
     let bits = |x: f64| if x.is_nan() { 0x7fff_ffff_ffff_ffff } else { x.to_bits() };
     let d = |r: Row| r.map(f64::from_bits);
     check("add.f64 %d, %a, %b;", D, &rows, |r| bits(d(r)[0] + d(r)[1]));

@@ -66,7 +66,17 @@ fn early_returns() {
     let rest = |warp: usize| rows()[warp * 32..(warp + 1) * 32].iter().filter(|r| r[0] >= 40).count() as u64;
     for (i, got) in run(code, D, &rows()).into_iter().enumerate() {
         let a = rows()[i][0];
-        assert_eq!(got, if a < 20 { 11 } else if a < 40 { 22 } else { rest(i / 32) }, "thread {i}");
+        assert_eq!(
+            got,
+            if a < 20 {
+                11
+            } else if a < 40 {
+                22
+            } else {
+                rest(i / 32)
+            },
+            "thread {i}"
+        );
     }
 }
 

@@ -149,7 +149,13 @@ fn bytes_and_bits() {
         let pick = |i: u32| {
             let nibble = c >> (4 * i) & 15;
             let byte = bytes[nibble as usize & 7];
-            if nibble < 8 { byte } else if byte > 127 { 255 } else { 0 }
+            if nibble < 8 {
+                byte
+            } else if byte > 127 {
+                255
+            } else {
+                0
+            }
         };
         u64::from(u32::from_le_bytes([pick(0), pick(1), pick(2), pick(3)]))
     });

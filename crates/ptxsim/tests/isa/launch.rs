@@ -51,7 +51,8 @@ fn places(isa: Isa, threads: usize, grid: [u32; 3], block: [u32; 3]) -> Option<V
 
 #[test]
 fn blocks_and_grids_of_three_dimensions_and_partial_warps() {
-    for (grid, block) in [([3, 2, 4], [5, 3, 2]), ([2, 1, 1], [33, 1, 1]), ([1, 5, 1], [7, 9, 1]), ([1, 1, 2], [1, 1, 1])]
+    for (grid, block) in
+        [([3, 2, 4], [5, 3, 2]), ([2, 1, 1], [33, 1, 1]), ([1, 5, 1], [7, 9, 1]), ([1, 1, 2], [1, 1, 1])]
     {
         let expected = places(Isa::Portable, 1, grid, block).unwrap();
         let (threads, [x, y, _], [gx, gy, _]) = (block.iter().product::<u32>(), block, grid);
@@ -73,19 +74,30 @@ fn launches_that_cannot_begin() {
     let module = Module::parse(PLACES).unwrap();
     let mut simulator = Simulator::new(Checks::fast(), 1);
     let out = simulator.allocate("out", 64).unwrap().to_le_bytes();
-    let launch = Launch { grid: [1; 3], block: [4, 1, 1], dynamic_shared_bytes: 64, parameters: &out, blocks: None };
-    let refused = |simulator: &mut Simulator, kernel: &str, launch: Launch<'_>, part: &str| {
-        match simulator.launch(&module, kernel, &launch) {
-            Err(Error::Launch { problem, .. }) => assert!(problem.contains(part), "{problem}"),
-            other => panic!("{other:?}"),
-        }
+    let launch =
+        Launch { grid: [1; 3], block: [4, 1, 1], dynamic_shared_bytes: 64, parameters: &out, blocks: None };
+    let refused = |simulator: &mut Simulator, kernel: &str, launch: Launch<'_>, part: &str| match simulator
+        .launch(&module, kernel, &launch)
+    {
+        Err(Error::Launch { problem, .. }) => assert!(problem.contains(part), "{problem}"),
+        other => panic!("{other:?}"),
     };
     refused(&mut simulator, "nobody", launch, "no such kernel");
-    refused(&mut simulator, "places", Launch { parameters: &out[..4], ..launch }, "expected 8 bytes of parameters, got 4");
+    refused(
+        &mut simulator,
+        "places",
+        Launch { parameters: &out[..4], ..launch },
+        "expected 8 bytes of parameters, got 4",
+    );
     refused(&mut simulator, "places", Launch { block: [513, 1, 1], ..launch }, "1 to 512");
     refused(&mut simulator, "places", Launch { block: [0, 1, 1], ..launch }, "0 threads");
     refused(&mut simulator, "places", Launch { grid: [0, 1, 1], ..launch }, "0 blocks");
-    refused(&mut simulator, "places", Launch { blocks: Some(&[0, 1]), ..launch }, "block number 1 of a grid of 1");
+    refused(
+        &mut simulator,
+        "places",
+        Launch { blocks: Some(&[0, 1]), ..launch },
+        "block number 1 of a grid of 1",
+    );
     // Without the dynamic part, the store lies outside of shared memory.
     match simulator.launch(&module, "places", &Launch { dynamic_shared_bytes: 8, ..launch }) {
         Err(Error::Fault(fault)) => {
@@ -131,4 +143,29 @@ fn memory_that_is_not_there() {
     simulator.forget(buffer, 100).unwrap();
     simulator.read(buffer, &mut bytes).unwrap();
     assert_eq!(bytes, [0xff; 100]);
+}
+
+/// A window's own place in its buffer counts for alignment, and for sectors.
+#[test]
+fn a_window_at_an_odd_place() {
+    let module = Module::parse(PLACES).unwrap();
+    let mut simulator = Simulator::new(Checks::all(), 1);
+    let buffer = simulator.allocate("buffer", 1024).unwrap();
+    let mut launch = |offset: u64| {
+        let window = simulator.window("window", buffer + offset, 512).unwrap().to_le_bytes();
+        let launch = Launch {
+            grid: [1; 3],
+            block: [32, 1, 1],
+            dynamic_shared_bytes: 128,
+            parameters: &window,
+            blocks: None,
+        };
+        simulator.launch(&module, "places", &launch)
+    };
+    match launch(4) {
+        Err(Error::Fault(fault)) => assert_eq!(fault.kind, FaultKind::Misaligned, "{fault}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(launch(0).unwrap().global_sectors, 16);
+    assert_eq!(launch(16).unwrap().global_sectors, 17);
 }

@@ -1,8 +1,15 @@
 //! Each family of instructions against a statement of its own of what the ISA says, on every instruction set of the host.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::precedence,
+    clippy::type_complexity,
+    reason = "short statements of what is expected"
+)]
+
 mod convert;
-mod flow;
 mod float;
+mod flow;
 mod integer;
 mod launch;
 mod memory;
@@ -10,3 +17,4 @@ mod parse;
 mod predicate;
 mod rows;
 mod warp;
+mod whole;

@@ -82,6 +82,8 @@ fn predicates_combine() {
     check("xor.pred %pd, %pa, %pb;", P, &rows, |[a, b, ..]| a ^ b);
     check("not.pred %pd, %pa;", P, &rows, |[a, ..]| a ^ 1);
     check("mov.pred %pd, %pa;", P, &rows, |[a, ..]| a);
+    check("mov.pred %pd, 0;", P, &rows, |_| 0);
+    check("mov.pred %pd, -1;", P, &rows, |_| 1);
     check("setp.eq.and.s32 %pd, %wa, %wb, %pc;", P, &rows, |[a, b, c, _]| u64::from(a == b) & c);
     check("setp.eq.or.s32 %pd, %wa, %wb, !%pc;", P, &rows, |[a, b, c, _]| u64::from(a == b) | c ^ 1);
     check("setp.gt.xor.s32 %pd, %wa, %wb, %pc;", P, &rows, |[a, b, c, _]| u64::from(a > b) ^ c);
@@ -103,12 +105,28 @@ fn guards() {
     let rows = pairs(&INTEGERS);
     check("mov.u32 %wd, %wb; @%pa add.s32 %wd, %wb, 1; @!%pc mov.u32 %wd, 5;", W, &rows, |[a, b, c, _]| {
         let b = b as u32;
-        u64::from(if c & 1 == 0 { 5 } else if a & 1 != 0 { b.wrapping_add(1) } else { b })
+        u64::from(if c & 1 == 0 {
+            5
+        } else if a & 1 != 0 {
+            b.wrapping_add(1)
+        } else {
+            b
+        })
     });
-    check("mov.u64 %d, %b; @!%pa shl.b64 %d, %b, 3;", D, &rows, |[a, b, ..]| {
-        if a & 1 != 0 { b } else { b << 3 }
-    });
-    check("mov.pred %pd, %pb; @%pa setp.ne.s32 %pd, %wa, %wa;", P, &rows, |[a, b, ..]| {
-        if a & 1 != 0 { 0 } else { b & 1 }
-    });
+    check(
+        "mov.u64 %d, %b; @!%pa shl.b64 %d, %b, 3;",
+        D,
+        &rows,
+        |[a, b, ..]| {
+            if a & 1 != 0 { b } else { b << 3 }
+        },
+    );
+    check(
+        "mov.pred %pd, %pb; @%pa setp.ne.s32 %pd, %wa, %wa;",
+        P,
+        &rows,
+        |[a, b, ..]| {
+            if a & 1 != 0 { 0 } else { b & 1 }
+        },
+    );
 }

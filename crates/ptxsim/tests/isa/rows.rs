@@ -73,7 +73,10 @@ pub fn run(code: &str, result: Result, rows: &[Row]) -> Vec<u64> {
     for (isa, threads, out) in &all {
         let differs = (0..rows.len()).find(|&i| out[i] != all[0].2[i]);
         if let Some(i) = differs {
-            panic!("{code} on {isa:?}, {threads} threads, {:x?}: {:x}, not {:x}", rows[i], out[i], all[0].2[i]);
+            panic!(
+                "{code} on {isa:?}, {threads} threads, {:x?}: {:x}, not {:x}",
+                rows[i], out[i], all[0].2[i]
+            );
         }
     }
     all.swap_remove(0).2

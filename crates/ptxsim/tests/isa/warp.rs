@@ -56,9 +56,8 @@ fn shuffles() {
 
 #[test]
 fn a_sum_over_a_warp() {
-    let code = [16, 8, 4, 2, 1].map(|by| {
-        format!("shfl.sync.bfly.b32 %r9, %wa, {by}, 31, -1; add.s32 %wa, %wa, %r9;")
-    });
+    let code = [16, 8, 4, 2, 1]
+        .map(|by| format!("shfl.sync.bfly.b32 %r9, %wa, {by}, 31, -1; add.s32 %wa, %wa, %r9;"));
     let got = run(&(code.concat() + "mov.u32 %wd, %wa;"), W, &rows());
     assert!(got.iter().enumerate().all(|(i, &x)| x == if i < 32 { 3696 } else { 4720 }), "{got:?}");
 }
