@@ -1,7 +1,7 @@
 # nodal: everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help nvrtc build demo test check bench reference peers fuzz clean
+.PHONY: help nvrtc build demo test check bench reference peers gpu-bundle fuzz clean
 
 NODAL := target/release/nodal
 DEMO := target/demo
@@ -62,6 +62,9 @@ $(VENV)/reference $(VENV)/peers:
 	test -x $(VENV)/bin/python || python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet -r $<
 	touch $@
+
+gpu-bundle: cargo nvrtc ## pack tests and benches for a GPU machine without Rust, target/gpu-bundle
+	python3 benches/gpu/bundle.py
 
 fuzz: cargo ## fuzz the weight readers and the image decoder, ten minutes each (needs cargo-fuzz)
 	python3 fuzz/seeds.py

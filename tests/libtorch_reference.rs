@@ -3,6 +3,8 @@
 #![cfg(feature = "cpu")]
 #![allow(clippy::unwrap_used)] // a test may panic
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
 use nodal::Device;
@@ -11,7 +13,7 @@ use nodal::program::Fusion;
 use nodal::reference::{Reference, Tolerances};
 
 fn references() -> Vec<PathBuf> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference");
+    let folder = common::root().join("tests/reference");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> =
         files.filter(|p| p.extension().is_some_and(|e| e == "safetensors")).collect();

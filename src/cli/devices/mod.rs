@@ -1,8 +1,12 @@
 //! `nodal devices`: what can run here, and which kernels are embedded.
 
+mod kernels;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use kernels::Row;
 use serde_json::{Value, json};
 
 #[derive(Args)]
@@ -13,12 +17,18 @@ pub struct Options {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Write the embedded machine code and PTX into this folder, as MODULE.sm_90.cubin and MODULE.compute_120.ptx
+    #[arg(long, value_name = "DIR", conflicts_with = "json")]
+    extract: Option<PathBuf>,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    if let Some(folder) = &options.extract {
+        return kernels::extract(folder).map(|()| ExitCode::SUCCESS);
+    }
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let sets: Vec<&str> = instruction_sets();
-    let kernels = kernels();
+    let kernels = kernels::all();
     if options.json {
         super::print_json(&json!({
             "cpu": {"available": !sets.is_empty(), "cores": cores, "instruction_sets": sets},
@@ -32,7 +42,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         if kernels.is_empty() {
             anyhow::bail!("this build of nodal has no machine code: build it with --features cuda");
         }
-        return super::print(&kernel_table(&kernels)).map(|()| ExitCode::SUCCESS);
+        return super::print(&kernels::table(&kernels)).map(|()| ExitCode::SUCCESS);
     }
     let mut table = super::table(&["device", "available", "details"], 3);
     match sets.first() {
@@ -132,68 +142,4 @@ fn cuda_rows() -> Vec<[String; 3]> {
 #[cfg(not(feature = "cuda"))]
 fn cuda_json() -> Value {
     json!({"available": false, "reason": "built without the feature `cuda`", "devices": []})
-}
-
-/// A kernel on an architecture.
-struct Row {
-    module: &'static str,
-    kernel: &'static str,
-    architecture: u32,
-    threads: u32,
-    registers: u32,
-    shared_bytes: u32,
-    spill_bytes: u32,
-    resident_blocks: u32,
-    occupancy: f64,
-}
-
-impl Row {
-    fn json(&self) -> Value {
-        json!({
-            "kernel": self.kernel, "module": self.module, "architecture": format!("sm_{}", self.architecture),
-            "threads": self.threads, "registers": self.registers, "shared_bytes": self.shared_bytes,
-            "spill_bytes": self.spill_bytes, "resident_blocks": self.resident_blocks, "occupancy": self.occupancy,
-        })
-    }
-}
-
-/// Every embedded kernel on every architecture that there is machine code for.
-#[cfg(any(feature = "cuda", feature = "sim"))]
-fn kernels() -> Vec<Row> {
-    use nodal::kernels::{Kernel, resources};
-    let row = |kernel: &Kernel| {
-        let kernel = *kernel;
-        let own = resources().iter().filter(move |r| r.kernel == kernel.name);
-        own.map(move |r| Row {
-            module: kernel.module,
-            kernel: kernel.name,
-            architecture: r.architecture,
-            threads: kernel.threads,
-            registers: r.registers,
-            shared_bytes: r.shared_bytes,
-            spill_bytes: r.spill_bytes,
-            resident_blocks: r.resident_blocks(kernel.threads),
-            occupancy: r.occupancy(kernel.threads),
-        })
-    };
-    nodal::kernels::all().iter().flat_map(row).collect()
-}
-
-#[cfg(not(any(feature = "cuda", feature = "sim")))]
-fn kernels() -> Vec<Row> {
-    Vec::new()
-}
-
-fn kernel_table(kernels: &[Row]) -> String {
-    let header =
-        ["kernel", "code", "threads", "registers", "shared, B", "spills, B", "resident blocks", "occupancy"];
-    let mut table = super::table(&header, 2);
-    for row in kernels {
-        let numbers = [row.threads, row.registers, row.shared_bytes, row.spill_bytes, row.resident_blocks];
-        let [threads, registers, shared, spills, resident] = numbers.map(|n| n.to_string());
-        let (code, occupancy) =
-            (format!("sm_{}", row.architecture), format!("{:.0} %", row.occupancy * 100.0));
-        table.add_row([row.kernel, &code, &threads, &registers, &shared, &spills, &resident, &occupancy]);
-    }
-    super::text(&table)
 }
