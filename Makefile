@@ -1,5 +1,6 @@
 # nodal: everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help nvrtc build demo test check bench reference peers gpu-bundle fuzz clean
 
@@ -30,11 +31,12 @@ $(NVRTC)/fetched:
 build: cargo nvrtc ## build the binary, target/release/nodal
 	cargo build --release
 
-demo: build ## make weights, classify crops, replay a libtorch reference, show the latency per node
+demo: build ## make weights, classify crops, replay libtorch references on the processor and the simulated kernels, show the latency per node
 	mkdir -p $(DEMO)
 	$(NODAL) init --seed 1 -o $(DEMO)/weights.safetensors
 	$(NODAL) predict --weights $(DEMO)/weights.safetensors $(CROPS)
-	$(NODAL) verify --reference tests/reference/eval-299x299.safetensors
+	$(NODAL) verify --device cpu --reference tests/reference/eval-299x299.safetensors
+	$(NODAL) verify --device sim --reference tests/reference/eval-75x75.safetensors | tail -4
 	$(NODAL) bench --weights $(DEMO)/weights.safetensors --image $(CROPS)/grass/grass-000.jpg
 
 test: cargo nvrtc ## run all tests
@@ -44,8 +46,8 @@ check: cargo nvrtc ## format, lints, documentation, the README's dependencies, a
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
-	cargo tree -e normal --depth 1 --no-default-features --features cpu | sed 's| (/.*||' | diff - <(sed -n '/<!-- tree/,/tree -->/p' README.md | grep -v -e tree -e '```')
-	for feature in cpu cuda sim cli; do cargo check --quiet --no-default-features --features $$feature || exit 1; done
+	cargo tree -e normal --depth 1 --no-default-features --features cuda | sed 's| (/.*||' | diff - <(sed -n '/<!-- tree/,/tree -->/p' README.md | grep -v -e tree -e '```')
+	for feature in cpu cuda sim cli; do cargo clippy --quiet --no-default-features --features $$feature -- -D warnings || exit 1; done
 
 bench: cargo nvrtc ## criterion benches of every kernel
 	cargo bench

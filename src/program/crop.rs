@@ -107,6 +107,7 @@ impl Crop<'_> {
     }
 
     /// The crop that [`Crop::store`] wrote to `memory`.
+    #[cfg(feature = "cpu")]
     pub(crate) fn load(memory: &[u8]) -> Crop<'_> {
         let (header, samples) = memory.split_at(HEADER_BYTES);
         let number = |i: usize| bytemuck::pod_read_unaligned::<u32>(&header[4 * i..4 * i + 4]);
@@ -122,6 +123,7 @@ impl Crop<'_> {
     }
 
     /// Value of channel `c`, the last one where there are fewer, at a pixel of the crop.
+    #[cfg(feature = "cpu")]
     pub(crate) fn get(&self, c: usize, row: usize, column: usize) -> f32 {
         let c = c.min(self.channels - 1);
         match self.samples {
@@ -133,6 +135,7 @@ impl Crop<'_> {
 
 impl Normalization {
     /// y for a pixel `x` of channel `c` at (h, w) of an input of `shape`.
+    #[cfg(feature = "cpu")]
     pub(crate) fn apply(&self, shape: MapShape, x: f32, (c, h, w): (usize, usize, usize)) -> f32 {
         let mean = match &self.mean {
             Mean::Channels(mean) => mean[c],

@@ -228,6 +228,7 @@ impl Program {
     }
 
     /// Copies what `view` holds for the first `images` images to `out`, N·C·H·W; `map` is the memory of its buffer.
+    #[cfg(any(feature = "cpu", feature = "cuda", feature = "sim"))]
     pub(crate) fn unpack(&self, view: View, images: usize, map: &[f32], out: &mut [f32]) {
         let &Buffer { shape, layout, .. } = &self.buffers[view.buffer];
         let MapShape { c, h, w } = self.shape(view);

@@ -89,7 +89,7 @@ impl Module {
     /// Reads PTX text.
     ///
     /// # Errors
-    /// [`Error::Parse`] for text or an instruction that is not known.
+    /// [`crate::Error::Parse`] for text or an instruction that is not known.
     pub fn parse(ptx: &str) -> Result<Module> {
         let (texts, files) = crate::parse::parse(ptx)?;
         let kernels = texts.into_iter().map(|text| kernel(text, &files)).collect::<Result<_>>()?;

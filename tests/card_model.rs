@@ -1,0 +1,71 @@
+//! The model of the program's time on a card: its bars, what the kernels' main loops are made of, and the README's numbers.
+#![cfg(feature = "sim")]
+#![allow(clippy::unwrap_used)] // a test may panic
+
+mod common;
+
+use nodal::Weights;
+use nodal::device::{ProgramModel, model};
+use nodal::kernels::Card;
+use nodal::network::{AvgPoolPadding, Network};
+use nodal::program::{Input, Mean, Normalization, Options, Program, StepOp, Target};
+
+/// The model of `batch` crops on the card called `name`.
+fn modelled(name: &str, batch: usize) -> (Program, ProgramModel) {
+    let card = Card::named(name).unwrap();
+    let network = Network::inception_v3((299, 299), 1, AvgPoolPadding::Include).unwrap();
+    let weights = Weights::random(0, &network.parameters()).unwrap();
+    let normalization = Normalization { divisor: 127.5, mean: Mean::Channels([1.0; 3]), scale: [1.0; 3] };
+    let input = Input::Crops(normalization);
+    let options = Options { input, ..Options::new(batch, Target::gpu(card.gpu())) };
+    let program = Program::lower(&network, &options).unwrap();
+    let model = model(&program, &weights, &card, 2, &mut |_| {}).unwrap();
+    (program, model)
+}
+
+/// The README's row for `batch` crops on the GTX 1080 Ti: a row of the table under "Model" that begins with the batch.
+fn readme_row(batch: usize) -> Vec<String> {
+    let text = std::fs::read_to_string(common::root().join("README.md")).unwrap();
+    let row = text.lines().find(|line| line.starts_with(&format!("| batch {batch} |"))).unwrap();
+    row.trim_matches('|').split('|').map(|cell| cell.trim().to_string()).collect()
+}
+
+#[test]
+fn one_crop_on_a_gtx_1080_ti() {
+    let (program, model) = modelled("gtx-1080-ti", 1);
+    assert!(model.us <= 3000.0, "{} µs", model.us);
+    assert!(
+        readme_row(1).contains(&format!("{:.2} ms", model.us / 1e3)),
+        "{:.2} ms, README {:?}",
+        model.us / 1e3,
+        readme_row(1)
+    );
+    let mut loops = 0;
+    for (step, modelled) in program.steps.iter().zip(&model.steps) {
+        assert!(modelled.estimate.us > 0.0, "{}", step.name);
+        assert_eq!(modelled.loop_bank_conflicts, 0, "{}", step.name);
+        // The first convolutions' sums are too short for a loop.
+        if matches!(step.op, StepOp::Conv2dGroup(_)) && modelled.loop_fma_share > 0.0 {
+            loops += 1;
+            assert!(modelled.loop_fma_share >= 0.8, "{}: {}", step.name, modelled.loop_fma_share);
+        }
+    }
+    assert!(loops > 40, "{loops}");
+}
+
+#[test]
+fn a_batch_of_64_on_a_gtx_1080_ti() {
+    let (program, model) = modelled("gtx-1080-ti", 64);
+    assert!(model.us <= 110e3, "{} µs", model.us);
+    assert!(
+        readme_row(64).contains(&format!("{:.1} ms", model.us / 1e3)),
+        "{:.1} ms, README {:?}",
+        model.us / 1e3,
+        readme_row(64)
+    );
+    // No launch is faster than its multiply-adds at the card's peak.
+    let peak = Card::named("gtx-1080-ti").unwrap().peak_gflops();
+    for (summary, modelled) in program.summary().iter().zip(&model.steps) {
+        assert!(summary.flops as f64 / modelled.estimate.us / 1e3 <= peak, "{}", summary.name);
+    }
+}
