@@ -168,3 +168,19 @@ fn the_simulator_classifies_as_the_processor_does() {
         assert!((a - b).abs() <= 1e-5, "{ours:?} {expected:?}");
     }
 }
+
+/// Blocks that finish in another order add in the same one.
+#[cfg(feature = "sim")]
+#[test]
+fn the_simulators_threads_change_no_bit() {
+    let weights = weights(1);
+    let classify = |threads| {
+        let device = Device::open("sim", Some(threads)).unwrap();
+        let mut model =
+            Model::new(&weights, &device, &ModelOptions { batch: 2, ..ModelOptions::default() }).unwrap();
+        model.classify_batch(&crops()[..3]).unwrap()
+    };
+    let expected = classify(1);
+    assert_eq!(classify(3), expected);
+    assert_eq!(classify(2), expected);
+}

@@ -105,7 +105,11 @@ impl Nvrtc {
         let log = String::from_utf8_lossy(&log?).into_owned();
         match code {
             Ok(code) => Ok((code, log)),
-            Err(e) => Err(Error(format!("{name}: {e}\n{}", log.trim()))),
+            Err(e) => {
+                // Old architectures are what this is for.
+                let told = log.lines().filter(|line| !line.contains("are deprecated and may be removed"));
+                Err(Error(format!("{name}: {e}\n{}", told.collect::<Vec<_>>().join("\n").trim())))
+            }
         }
     }
 
