@@ -64,7 +64,10 @@ mod gpu {
                 Err(_) => known,
             };
             targets.extend(wanted.iter().map(|&a| Target::Machine(a)));
-            targets.extend(wanted.iter().max().map(|&a| Target::Ptx(a)));
+            // For cards that are newer than all of these, and for those between them without machine code.
+            let ptx: std::collections::BTreeSet<u32> =
+                wanted.iter().min().into_iter().chain(wanted.iter().max()).copied().collect();
+            targets.extend(ptx.into_iter().map(Target::Ptx));
         }
         Ok(targets)
     }

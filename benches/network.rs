@@ -117,7 +117,7 @@ fn counters(_: &mut Criterion) {
         for (step, counted) in program.steps.iter().zip(&model.steps) {
             let id = format!("sim/{}", name(&program, step));
             if seen.insert(id.clone()) {
-                let work = &counted.work;
+                let work = counted.work();
                 println!(
                     "{id}: {:.0} blocks, {:.0} warp instructions, {:.0} of them float32, {:.0} shared wavefronts, {:.0} \
                      sectors; multiply-adds in its loop {:.0} %",

@@ -7,7 +7,8 @@
  * convolution, slice of the sum, pixels and channels. Block: 32 threads for each 64 pixels x 32 channels x group.
  * A block has TM pixels (m = n*P*Q + p*Q + q) and TN channels. The sum runs over steps of eight terms: one filter tap, eight
  * channels; taps outside, channels inside. A slice of the sum is shared out among GROUPS groups of warps.
- * w: [K/TN][steps][8][TN], zero beyond K and beyond the last step.
+ * w: [K/TN][steps][8][TN], zero beyond K and beyond the last step. Where x holds column pairs and S is odd, the last pair's second
+ * column has zero weights too: a value there that is not finite makes one output more NaN than the formula does.
  * Shared: two buffers of 8*(TM + TN) floats a group; after the loop the same memory carries the groups' sums.
  * Order: each group adds its terms in order; groups are added in order; slices are added in order by the block that comes
  * last (an integer ticket tells), so the same bits come out on every run. Limits: fewer than 2^31 quads in a map. */

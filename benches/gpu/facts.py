@@ -76,7 +76,7 @@ def ratio(a, b):
 
 
 def compare(model, measured):
-    """A row per launch of two outputs of `nodal bench --json`: the model is a lower bound, so a ratio is 1 or more."""
+    """A row per launch of two outputs of `nodal bench --json`: the model leaves out latencies, so a ratio is mostly above 1."""
     theirs = {}
     for layer in model["layers"]:
         theirs.setdefault(layer["name"], []).append(layer["ms"])

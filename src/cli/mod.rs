@@ -22,7 +22,8 @@ use nodal::Device;
 /// Where to run.
 #[derive(Args)]
 pub struct DeviceOptions {
-    /// auto, cpu, cpu:avx512, cpu:avx2, cpu:portable, cuda, cuda:1 or sim
+    /// auto (the first card that can be used, else the cpu), cpu, cpu:avx512, cpu:avx2, cpu:portable, cuda, cuda:1, sim or
+    /// sim:CARD
     #[arg(long, default_value = "auto", value_name = "D")]
     device: String,
     /// Threads of the cpu and sim devices [default: all cores]
@@ -55,7 +56,8 @@ enum SimChecks {
 impl DeviceOptions {
     /// The device that was asked for.
     pub fn open(&self) -> anyhow::Result<Device> {
-        if self.device != "sim" && (self.card.is_some() || self.checks.is_some()) {
+        let sim = self.device == "sim" || self.device.starts_with("sim:");
+        if (!sim && self.checks.is_some()) || (self.device != "sim" && self.card.is_some()) {
             anyhow::bail!("--card and --checks belong to --device sim, not to {}", self.device);
         }
         let name = match &self.card {
@@ -63,6 +65,12 @@ impl DeviceOptions {
             None => self.device.clone(),
         };
         let mut device = Device::open(&name, self.threads)?;
+        #[cfg(feature = "cuda")]
+        if let ("auto", Device::Cpu { .. }, Some(error)) =
+            (name.as_str(), &device, nodal::device::cuda::unusable())
+        {
+            eprintln!("nodal: {error}; going on with the cpu");
+        }
         match &mut device {
             _ if !self.no_graph => {}
             #[cfg(feature = "cuda")]
@@ -78,6 +86,23 @@ impl DeviceOptions {
             device = device.tuned(nodal::program::Tuning::open(path)?)?;
         }
         Ok(device)
+    }
+
+    /// Refuses the options called `named` where they would not count for `what`.
+    ///
+    /// # Errors
+    /// For the first of them that was given.
+    pub fn refuse(&self, what: &str, named: &[&str]) -> anyhow::Result<()> {
+        let given = [
+            ("--checks", self.checks.is_some()),
+            #[cfg(any(feature = "cuda", feature = "sim"))]
+            ("--tuning", self.tuning.is_some()),
+            ("--no-graph", self.no_graph),
+        ];
+        match given.iter().find(|(name, given)| *given && named.contains(name)) {
+            Some((name, _)) => anyhow::bail!("{name} does not count for {what}: leave it out"),
+            None => Ok(()),
+        }
     }
 }
 

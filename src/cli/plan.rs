@@ -82,10 +82,14 @@ fn describe(program: &Program) -> serde_json::Value {
             "shapes": step.shapes, "flops": step.flops, "bytes": step.bytes,
         })
     };
+    // A GPU has its input in the host's memory.
+    let outside = program.options.target.gpu.is_some().then(|| &program.buffers[program.input.buffer].name);
+    let place =
+        |buffer: &nodal::program::Buffer| (outside != Some(&buffer.name)).then_some(buffer.offset_bytes);
     let buffer = |buffer: &nodal::program::Buffer| {
         json!({
             "name": buffer.name, "shape": [buffer.shape.c, buffer.shape.h, buffer.shape.w],
-            "offset_bytes": buffer.offset_bytes, "bytes": buffer.bytes, "live": [buffer.live.0, buffer.live.1],
+            "offset_bytes": place(buffer), "bytes": buffer.bytes, "live": [buffer.live.0, buffer.live.1],
         })
     };
     json!({

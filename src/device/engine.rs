@@ -9,7 +9,8 @@ use crate::program::{Crop, Input, Keep, Program, View, crop_bytes};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 
-/// Runs one [`Program`]. All memory is taken when it is made; a run takes none.
+/// Runs one [`Program`]. All memory is taken when it is made; a run takes none, but that a card's first run with another number of
+/// images makes its graph, and the simulator keeps books.
 pub struct Engine {
     program: Program,
     executor: Box<dyn Executor>,
@@ -47,7 +48,7 @@ impl Engine {
         if self.program.options.input == Input::Values {
             return Err(Error::Argument("the program reads values, not crops".into()));
         }
-        self.check(image + 1)?;
+        self.check(image.saturating_add(1))?;
         let shape = self.program.shape(self.program.input);
         let bytes = crop_bytes(shape);
         let memory: &mut [u8] = bytemuck::cast_slice_mut(self.executor.input());

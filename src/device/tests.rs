@@ -1,7 +1,7 @@
 //! Every operation on every device against a naive float64 reference: one list of cases, the same on all of them.
 //!
 //! Views lie between channels that nobody may touch; outputs are what the device's memory held before, which is never a
-//! right answer. The bound is the design's for a layer: 3e-6 in relative L2 norm.
+//! right answer. The bound is the design's for a layer: 2e-6 in relative L2 norm on the cpu, 3e-6 elsewhere.
 
 use super::{Device, Engine};
 use crate::data::{Fit, Image, MeanImage, Normalize, Preprocess};
@@ -13,7 +13,10 @@ use crate::program::{
 };
 use crate::weights::Weights;
 
-const BOUND: f64 = 3e-6;
+/// Relative L2 error that a layer may have on `device`.
+fn bound(device: &Device) -> f64 {
+    if matches!(device, Device::Cpu { .. }) { 2e-6 } else { 3e-6 }
+}
 
 /// The devices there are.
 fn devices() -> Vec<Device> {
@@ -117,14 +120,20 @@ fn run(
     names.iter().map(|name| engine.output(name, input.n).unwrap().data().to_vec()).collect()
 }
 
-/// Demands finite values within [`BOUND`]; names the worst.
-fn compare(what: &str, ours: &[f32], shape: MapShape, wanted: impl Fn(usize, usize, usize, usize) -> f64) {
+/// Demands finite values within [`bound`]; names the worst.
+fn compare(
+    device: &Device,
+    what: &str,
+    ours: &[f32],
+    shape: MapShape,
+    wanted: impl Fn(usize, usize, usize, usize) -> f64,
+) {
     let MapShape { c, h, w } = shape;
     let (mut error, mut norm, mut worst) = (0.0, 0.0, (0.0, String::new()));
     for (i, &y) in ours.iter().enumerate() {
         let at = (i / (c * h * w), i / (h * w) % c, i / w % h, i % w);
         let wanted = wanted(at.0, at.1, at.2, at.3);
-        assert!(y.is_finite(), "{what}: {y} at {at:?}, expected {wanted}");
+        assert!(y.is_finite(), "{device}: {what}: {y} at {at:?}, expected {wanted}");
         let difference = (f64::from(y) - wanted).abs();
         error += difference * difference;
         norm += wanted * wanted;
@@ -133,7 +142,11 @@ fn compare(what: &str, ours: &[f32], shape: MapShape, wanted: impl Fn(usize, usi
         }
     }
     let relative = (error / norm).sqrt();
-    assert!(relative <= BOUND, "{what}: relative L2 error {relative:.2e}, worst {}", worst.1);
+    assert!(
+        relative <= bound(device),
+        "{device}: {what}: relative L2 error {relative:.2e}, worst {}",
+        worst.1
+    );
 }
 
 /// A convolution's sums in float64, N·K·P·Q.
@@ -184,8 +197,8 @@ fn check_conv(
     let (p, q) = window.output(shape.h, shape.w);
     for (ours, &(layer, k, epilogue)) in ours.iter().zip(parts) {
         let sums = conv_sums(&input, k, window, &weights.f32(&format!("{layer}.conv.weight")).unwrap());
-        let what = format!("{device}, {n}×{shape:?}, {window:?}, {layer}, {:?}", target.gpu);
-        compare(&what, ours, MapShape { c: k, h: p, w: q }, |n, k_, p_, q_| {
+        let what = format!("{n}×{shape:?}, {window:?}, {layer}, {:?}", target.gpu);
+        compare(device, &what, ours, MapShape { c: k, h: p, w: q }, |n, k_, p_, q_| {
             let sum = sums[((n * k + k_) * p + p_) * q + q_];
             match (folded, epilogue) {
                 (true, Epilogue::BiasRelu) => batch_norm(&weights, layer, k_, sum).max(0.0),
@@ -274,7 +287,7 @@ fn several_convolutions_in_one_launch() {
         let ours = run(&device, &program, &weights, &input, &["a", "b", "c"]);
         for ((ours, window), (layer, k)) in ours.iter().zip(windows).zip(parts) {
             let sums = conv_sums(&input, k, window, &weights.f32(&format!("{layer}.conv.weight")).unwrap());
-            compare(&format!("{device}: {layer}"), ours, MapShape { c: k, h: 9, w: 7 }, |n, k_, p, q| {
+            compare(&device, layer, ours, MapShape { c: k, h: 9, w: 7 }, |n, k_, p, q| {
                 batch_norm(&weights, layer, k_, sums[((n * k + k_) * 9 + p) * 7 + q]).max(0.0)
             });
         }
@@ -316,7 +329,7 @@ fn pools() {
             let program = maker.finish(3);
             let weights = Weights::random(3, &program.network.parameters()).unwrap();
             let ours = run(&device, &program, &weights, &input, &["y"]);
-            compare(&format!("{device}: {window:?}, kind {which}"), &ours[0], shape, |n, c, p, q| {
+            compare(&device, &format!("{window:?}, kind {which}"), &ours[0], shape, |n, c, p, q| {
                 let (r, s) = window.kernel;
                 let first = |i: usize, stride: usize, pad: usize| (i * stride) as isize - pad as isize;
                 let h = first(p, window.stride.0, window.padding.0);
@@ -355,11 +368,9 @@ fn elementwise_and_concat() {
         let weights = Weights::random(5, &program.network.parameters()).unwrap();
         let ours = run(&device, &program, &weights, &input, &["bn", "relu", "concat"]);
         let x = |n, c, h: usize, w: usize| input.get(n, c, h as isize, w as isize).unwrap();
-        compare(&format!("{device}: bn"), &ours[0], shape, |n, c, h, w| {
-            batch_norm(&weights, "n", c, x(n, c, h, w))
-        });
-        compare(&format!("{device}: relu"), &ours[1], shape, |n, c, h, w| x(n, c, h, w).max(0.0));
-        compare(&format!("{device}: concat"), &ours[2], shape, |n, c, h, w| x(n, (c + 32) % 48, h, w));
+        compare(&device, "bn", &ours[0], shape, |n, c, h, w| batch_norm(&weights, "n", c, x(n, c, h, w)));
+        compare(&device, "relu", &ours[1], shape, |n, c, h, w| x(n, c, h, w).max(0.0));
+        compare(&device, "concat", &ours[2], shape, |n, c, h, w| x(n, (c + 32) % 48, h, w));
     }
 }
 
@@ -376,7 +387,7 @@ fn global_pool_and_linear() {
         let weights = Weights::random(5, &program.network.parameters()).unwrap();
         let ours = run(&device, &program, &weights, &input, &["mean"]);
         let pixels = |n, c| (0..15).map(move |i| (n, c, i));
-        compare(&format!("{device}: mean"), &ours[0], MapShape { h: 1, w: 1, ..shape }, |n, c, _, _| {
+        compare(&device, "mean", &ours[0], MapShape { h: 1, w: 1, ..shape }, |n, c, _, _| {
             pixels(n, c).map(|(n, c, i)| input.get(n, c, i / 5, i % 5).unwrap()).sum::<f64>() / 15.0
         });
 
@@ -391,7 +402,7 @@ fn global_pool_and_linear() {
         let weights = Weights::random(5, &program.network.parameters()).unwrap();
         let ours = run(&device, &program, &weights, &input, &["y"]);
         let (weight, bias) = (weights.f32("fc.weight").unwrap(), weights.f32("fc.bias").unwrap());
-        compare(&format!("{device}: linear"), &ours[0], logits, |n, k, _, _| {
+        compare(&device, "linear", &ours[0], logits, |n, k, _, _| {
             let terms = (0..48).map(|c| input.get(n, c, 0, 0).unwrap() * f64::from(weight[k * 48 + c]));
             terms.sum::<f64>() + f64::from(bias[k])
         });
@@ -416,7 +427,8 @@ fn probabilities() {
         let weights = Weights::random(1, &program.network.parameters()).unwrap();
         let ours = run(&device, &program, &weights, &input, &["p"]);
         compare(
-            &format!("{device}: softmax of {k}"),
+            &device,
+            &format!("softmax of {k}"),
             &ours[0],
             MapShape { c: classes, ..shape },
             |n, k_, _, _| {
@@ -443,7 +455,7 @@ fn images_are_packed_in_column_pairs() {
         let program = Maker::packing(&device.target(), shape).finish(2);
         let weights = Weights::random(1, &program.network.parameters()).unwrap();
         let ours = run(&device, &program, &weights, &input, &["packed"]);
-        compare(&format!("{device}: pack"), &ours[0], shape, |n, c, h, w| {
+        compare(&device, "pack", &ours[0], shape, |n, c, h, w| {
             input.get(n, c, h as isize, w as isize).unwrap()
         });
     }
@@ -532,6 +544,63 @@ fn crops_that_do_not_fit_are_refused() {
                 !put(image, height, width, channels, count),
                 "{image}, {height}×{width}×{channels}, {count}"
             );
+        }
+    }
+}
+
+/// Each image of a batch, and of a batch that is not full, has the bits that it has alone.
+#[test]
+fn an_image_does_not_depend_on_the_others() {
+    let network = Network::inception_v3((75, 81), 3, AvgPoolPadding::Include).unwrap();
+    let weights = Weights::random(3, &network.parameters()).unwrap();
+    let images: Vec<f32> = (0..3 * 3 * 75 * 81).map(value).collect();
+    let one = images.len() / 3;
+    for device in devices() {
+        let device = match device {
+            #[cfg(feature = "sim")]
+            Device::Sim { card, threads, tuning, .. } => {
+                Device::Sim { card, threads, tuning, checks: super::Checks::Fast }
+            }
+            other => other,
+        };
+        let program = Program::lower(&network, &crate::program::Options::new(3, device.target())).unwrap();
+        let mut engine = Engine::new(program, &weights, &device).unwrap();
+        let mut run = |values: &[f32]| {
+            engine.input()[..values.len()].copy_from_slice(values);
+            let count = values.len() / one;
+            engine.run(count).unwrap();
+            let mut logits = vec![f32::NAN; 3 * count];
+            engine.logits(count, &mut logits).unwrap();
+            logits.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+        };
+        let alone: Vec<u32> = images.chunks_exact(one).flat_map(&mut run).collect();
+        assert_eq!(run(&images), alone, "{device}");
+        assert_eq!(run(&images[..2 * one]), alone[..6], "{device}");
+        assert!(alone[..3] != alone[3..6], "{device}");
+    }
+}
+
+#[test]
+fn crops_stay_until_others_come_and_wrong_headers_harm_nobody() {
+    let network = Network::inception_v3((75, 75), 1, AvgPoolPadding::Include).unwrap();
+    let weights = Weights::random(3, &network.parameters()).unwrap();
+    for device in devices() {
+        let input = crate::program::Input::Crops(Normalize::Tf.normalization());
+        let options = crate::program::Options { input, ..crate::program::Options::new(1, device.target()) };
+        let mut engine = Engine::new(Program::lower(&network, &options).unwrap(), &weights, &device).unwrap();
+        let pixels: Vec<u8> = (0..40 * 30).map(|i| (i % 251) as u8).collect();
+        let crop = Crop { height: 40, width: 30, channels: 1, samples: Samples::Bytes(&pixels) };
+        engine.put_crop(0, &crop).unwrap();
+        let mut logits = [[f32::NAN]; 2];
+        for logit in &mut logits {
+            engine.run(1).unwrap();
+            engine.logits(1, logit).unwrap();
+        }
+        assert!(logits[0][0].is_finite() && logits[0] == logits[1], "{device}: {logits:?}");
+        for header in [[75, 75, 1 << 20, 0], [u32::MAX, 5, 1, 1], [1 << 30, 1 << 30, 3, 7], [0, 0, 0, 0]] {
+            let memory: &mut [u32] = bytemuck::cast_slice_mut(engine.input());
+            memory[..4].copy_from_slice(&header);
+            engine.run(1).unwrap();
         }
     }
 }

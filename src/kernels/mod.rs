@@ -21,7 +21,7 @@ pub use card::{CARDS, Card, fma_per_clock};
 pub use conv2d::TILES;
 pub use embedded::{Image, ImageKind, Resources, images, kernel, resources};
 pub use launch::{Kernel, Launch, Launches, Pointer, Region, Relocation};
-pub use model::{Bound, Estimate, Work, estimate, estimate_level};
+pub use model::{Bound, Estimate, Work, estimate};
 
 /// All kernels.
 pub fn all() -> Vec<Kernel> {

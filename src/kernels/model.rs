@@ -1,10 +1,12 @@
-//! A model of a launch's time on a card: a lower bound from what the launch does and what the card can do. A model, never a
-//! measurement, and uncalibrated until docs/gpu-runs.md sets it beside one.
+//! A model of a launch's time on a card: what its busiest resource needs for what the launch does, by published figures. A model,
+//! never a measurement, and uncalibrated until docs/gpu-runs.md sets it beside one.
 //!
 //! t = start + max over resources of work / rate. A resource of the multiprocessors (issue slots, multiply-add pipe, shared
 //! memory, port to the second-level cache) is as slow as the busiest of them, which has ⌈blocks / multiprocessors⌉ blocks; memory
-//! is one for all. Roofline: Williams, Waterman and Patterson, CACM 52(4), 2009. Left out: latencies that too few warps cannot
-//! hide, bandwidth below its nominal value, clocks below boost.
+//! is one for all. Roofline: Williams, Waterman and Patterson, CACM 52(4), 2009. Left out, so that a card is slower: latencies that
+//! too few warps cannot hide, bandwidth below its nominal value, clocks below boost, the bus to the host. A card may be faster
+//! where its clock exceeds the published boost, where it merges broadcasts of 128-bit shared loads across quarters of a warp, where
+//! its first-level cache serves sectors, or where its second-level cache keeps parameters from run to run.
 
 use super::card::{Card, L2_BYTES_PER_CLOCK, SHARED_BYTES_PER_CLOCK};
 
@@ -73,28 +75,25 @@ pub struct Estimate {
     pub bound: Bound,
 }
 
-/// The time of `work` on `card`.
-pub fn estimate(card: &Card, work: &Work) -> Estimate {
-    let busiest = (work.blocks / card.multiprocessors as f64).ceil() / work.blocks.max(1.0);
-    let resources = resources(card, work, busiest);
-    let start = LAUNCH_GAP_US + work.round_trips * L2_LATENCY_CYCLES / card.clock_mhz;
-    let slowest =
-        resources.into_iter().fold((Bound::Launch, 0.0), |best, r| if r.1 > best.1 { r } else { best });
+/// The time of a launch on `card`; its `parts` are sets of equal thread blocks. A multiprocessor has ⌈blocks / multiprocessors⌉
+/// blocks of the largest part, and its share of all of them.
+pub fn estimate(card: &Card, parts: &[Work]) -> Estimate {
+    let trips = parts.iter().map(|work| work.round_trips).fold(0.0, f64::max);
+    let start = LAUNCH_GAP_US + trips * L2_LATENCY_CYCLES / card.clock_mhz;
+    let multiprocessors = card.multiprocessors as f64;
+    let mut slowest = (Bound::Launch, 0.0);
+    let mut together = [0.0; 5];
+    for work in parts {
+        let busiest = (work.blocks / multiprocessors).ceil() / work.blocks.max(1.0);
+        let even = resources(card, work, 1.0 / multiprocessors);
+        for ((sum, (_, us)), own) in together.iter_mut().zip(even).zip(resources(card, work, busiest)) {
+            *sum += us;
+            slowest = if own.1 > slowest.1 { own } else { slowest };
+            slowest = if *sum > slowest.1 { (own.0, *sum) } else { slowest };
+        }
+    }
     let bound = if slowest.1 >= start { slowest.0 } else { Bound::Launch };
     Estimate { us: start + slowest.1, bound }
-}
-
-/// The time of launches that run side by side: that of the longest, and at least what all of them together need of a resource
-/// when it is spread evenly.
-pub fn estimate_level(card: &Card, works: &[Work]) -> f64 {
-    let longest = works.iter().map(|work| estimate(card, work).us).fold(0.0, f64::max);
-    let even = 1.0 / card.multiprocessors as f64;
-    let mut together = [0.0; 5];
-    for work in works {
-        let own = resources(card, work, even);
-        together.iter_mut().zip(own).for_each(|(sum, (_, us))| *sum += us);
-    }
-    longest.max(LAUNCH_GAP_US + together.into_iter().fold(0.0, f64::max))
 }
 
 /// What each resource needs, in µs, when the slowest multiprocessor has a share `busiest` of the work.
@@ -118,24 +117,24 @@ mod tests {
         let card = Card::named("gtx-1080-ti").unwrap();
         // One warp multiply-add a cycle and scheduler: 28 · 4 · 1582 a microsecond.
         let full = Work { blocks: 28.0, float32: 28.0 * 4.0 * 1582.0, ..Work::default() };
-        let one = estimate(&card, &full);
+        let one = estimate(&card, &[full]);
         assert!((one.us - LAUNCH_GAP_US - 1.0).abs() < 1e-9 && one.bound == Bound::Fma);
         // The same work in 29 blocks: one multiprocessor has two.
-        let two = estimate(&card, &Work { blocks: 29.0, ..full });
+        let two = estimate(&card, &[Work { blocks: 29.0, ..full }]);
         assert!((two.us - LAUNCH_GAP_US - 2.0 * 28.0 / 29.0).abs() < 1e-9);
     }
 
     #[test]
     fn each_resource_can_be_the_bound() {
         let card = Card::named("gtx-1080-ti").unwrap();
-        let bound = |work: Work| estimate(&card, &Work { blocks: 28.0, ..work }).bound;
+        let bound = |work: Work| estimate(&card, &[Work { blocks: 28.0, ..work }]).bound;
         assert_eq!(bound(Work { instructions: 1e9, ..Work::default() }), Bound::Issue);
         assert_eq!(bound(Work { shared_wavefronts: 1e9, ..Work::default() }), Bound::Shared);
         assert_eq!(bound(Work { global_sectors: 1e9, ..Work::default() }), Bound::L2);
         assert_eq!(bound(Work { dram_bytes: 1e9, ..Work::default() }), Bound::Dram);
         assert_eq!(bound(Work { round_trips: 3.0, float32: 1.0, ..Work::default() }), Bound::Launch);
         // 484.4 GB/s.
-        let dram = estimate(&card, &Work { blocks: 1.0, dram_bytes: 484.4e3, ..Work::default() });
+        let dram = estimate(&card, &[Work { blocks: 1.0, dram_bytes: 484.4e3, ..Work::default() }]);
         assert!((dram.us - LAUNCH_GAP_US - 1.0).abs() < 1e-9);
     }
 }

@@ -13,5 +13,5 @@ pub(super) fn launch(x: MapView, y: MapView) -> Launch {
         .pointer(x.pointer())
         .pointer(y.pointer())
         .ints([x.images, shape.c, shape.h, shape.w])
-        .launch(COLUMN_PAIRS, grid(2 * shape.h * shape.w.div_ceil(2), x.images))
+        .launch(COLUMN_PAIRS, grid(shape.h * shape.w.div_ceil(2), x.images))
 }

@@ -3,7 +3,7 @@
 //! Greedy by size: the largest buffer first, each at the lowest offset where it meets no live neighbour. Source:
 //! Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020 (arXiv 2001.03288).
 
-use super::{Conv2dGroup, Keep, Program, StepOp};
+use super::{Conv2dGroup, Input, Keep, Program, StepOp};
 
 /// Sets `live` and `offset_bytes` of every buffer, and `arena_bytes`.
 pub(super) fn place(program: &mut Program) {
@@ -57,6 +57,10 @@ fn set_lifetimes(program: &mut Program) {
         }
     }
     touch(program.input.buffer, 0);
+    if program.options.input != Input::Values {
+        // A crop stays until another is put in its place.
+        touch(program.input.buffer, end);
+    }
     touch(program.logits.buffer, end);
     touch(program.probabilities.buffer, end);
     if let Some(tickets) = program.tickets {

@@ -106,12 +106,15 @@ impl Crop<'_> {
         Ok(())
     }
 
-    /// The crop that [`Crop::store`] wrote to `memory`.
+    /// The crop that [`Crop::store`] wrote to `memory` of an input of `shape`; a header that it did not write counts as one that
+    /// fits.
     #[cfg(feature = "cpu")]
-    pub(crate) fn load(memory: &[u8]) -> Crop<'_> {
+    pub(crate) fn load(shape: MapShape, memory: &[u8]) -> Crop<'_> {
         let (header, samples) = memory.split_at(HEADER_BYTES);
         let number = |i: usize| bytemuck::pod_read_unaligned::<u32>(&header[4 * i..4 * i + 4]);
-        let [height, width, channels] = [0, 1, 2].map(|i| number(i) as usize);
+        let side = |i: usize, most: usize| (number(i) as i32).clamp(0, most as i32) as usize;
+        let (height, width) = (side(0, shape.h), side(1, shape.w));
+        let channels = if number(2) == 3 { 3 } else { 1 };
         let count = height * width * channels;
         let floats = |bytes| bytemuck::cast_slice::<u8, f32>(bytes);
         let samples = match number(3) {

@@ -214,6 +214,9 @@ impl Program {
             && let Some(tuning) = &gpu.tuning
         {
             tuning.check(options.batch, network.size, &gpu.tiles)?;
+            let program = lower::lower(network, options).placed();
+            tuning.check_names(&program.steps)?;
+            return Ok(program);
         }
         Ok(lower::lower(network, options).placed())
     }

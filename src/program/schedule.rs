@@ -152,8 +152,9 @@ fn launches(program: &Program, gpu: &Gpu, convs: &[Step]) -> Vec<Launch> {
         let all: Vec<usize> = (0..convs.len()).collect();
         let (cost, cut) = best(&all);
         let name = convs.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join("+");
-        let tuned = gpu.tuning.as_ref().is_some_and(|tuning| tuning.launches.contains_key(&name));
-        if tuned || cost <= alone.iter().map(|(cost, _)| cost).sum() {
+        let tuned = |name: &str| gpu.tuning.as_ref().is_some_and(|t| t.launches.contains_key(name));
+        let apart = !tuned(&name) && convs.iter().all(|step| tuned(&step.name));
+        if tuned(&name) || !apart && cost <= alone.iter().map(|(cost, _)| cost).sum() {
             return vec![Launch { members: all, cut }];
         }
     }
@@ -164,7 +165,7 @@ fn launches(program: &Program, gpu: &Gpu, convs: &[Step]) -> Vec<Launch> {
 fn choose(program: &Program, gpu: &Gpu, convs: &[&Conv2d], name: &str) -> (f64, Cut) {
     let longest = convs.iter().map(|conv| total_steps(program, conv)).max().unwrap_or(1);
     if let Some(tuned) = gpu.tuning.as_ref().and_then(|tuning| tuning.launches.get(name)) {
-        let cut = Cut { tile: tuned.tile, steps: tuned.steps };
+        let cut = Cut { tile: tuned.tile, steps: tuned.steps.clamp(1, longest) };
         return (cost(program, gpu, convs, cut), cut);
     }
     let mut best = (f64::INFINITY, Cut { tile: gpu.tiles[0], steps: longest });

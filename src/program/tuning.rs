@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Tile;
+use super::{Step, Tile};
 use crate::error::{Error, Result};
 
 /// How a program's launches are cut on one card; they go before the estimate.
@@ -58,6 +58,20 @@ impl Tuning {
     pub fn save(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(|e| Error::format(path, e.to_string()))?;
         crate::files::write_whole(path, |file| std::io::Write::write_all(file, text.as_bytes()))
+    }
+
+    /// Whether each of its launches is one of `steps`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when one is not: the table would be of no use there.
+    pub(super) fn check_names(&self, steps: &[Step]) -> Result<()> {
+        match self.launches.keys().find(|name| !steps.iter().any(|step| step.name == **name)) {
+            Some(name) => Err(Error::Argument(format!(
+                "the tuning table cuts a launch {name}, and this program has none: make it anew with `nodal tune`, for the \
+                 fused program"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Whether it was made for this program, on a card with these tiles.

@@ -34,9 +34,9 @@ pub struct Options {
     /// The crop to classify again and again [default: one that is built in]
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
-    /// Seconds to measure, after half a second of warm-up
-    #[arg(long, default_value_t = 3.0, value_name = "S")]
-    seconds: f64,
+    /// Seconds to measure, after half a second of warm-up [default: 3]
+    #[arg(long, value_name = "S")]
+    seconds: Option<f64>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -58,8 +58,9 @@ struct Layer {
 }
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    if !(0.0..=3600.0).contains(&options.seconds) {
-        anyhow::bail!("--seconds {}: give a number from 0 to 3600", options.seconds);
+    let seconds = options.seconds.unwrap_or(3.0);
+    if !(0.0..=3600.0).contains(&seconds) {
+        anyhow::bail!("--seconds {seconds}: give a number from 0 to 3600");
     }
     let device = options.device.open()?;
     #[cfg(feature = "sim")]
@@ -85,8 +86,8 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let total = begin.elapsed();
         Ok([decoded, fitted - decoded, total - fitted, total].map(milliseconds))
     };
-    let samples = measure(options.seconds, &mut node)?;
-    let layers = layers(&mut model, options)?;
+    let samples = measure(seconds, &mut node)?;
+    let layers = layers(&mut model, options.batch, seconds)?;
     let peak = peak(&device);
     if options.json {
         super::print_json(&as_json(options, &model, &device, &samples, &layers, peak))?;
@@ -149,15 +150,13 @@ fn measure(seconds: f64, node: &mut impl FnMut() -> anyhow::Result<[f64; 4]>) ->
 }
 
 /// Median time of each step, run one after the other.
-fn layers(model: &mut Model, options: &Options) -> anyhow::Result<Vec<Layer>> {
+fn layers(model: &mut Model, batch: usize, seconds: f64) -> anyhow::Result<Vec<Layer>> {
     let summary = model.engine().program().summary();
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); summary.len()];
     let mut run = Vec::with_capacity(summary.len());
     let begin = Instant::now();
-    while times.first().is_some_and(|all| all.len() < 5)
-        || begin.elapsed().as_secs_f64() < options.seconds / 2.0
-    {
-        model.engine().run_timed(options.batch, &mut run)?;
+    while times.first().is_some_and(|all| all.len() < 5) || begin.elapsed().as_secs_f64() < seconds / 2.0 {
+        model.engine().run_timed(batch, &mut run)?;
         times.iter_mut().zip(&run).for_each(|(all, time)| all.push(milliseconds(*time)));
     }
     let layer = |(step, mut all): (StepSummary, Vec<f64>)| {

@@ -18,9 +18,14 @@ struct Report<'a> {
 }
 
 /// Said wherever a number of the model stands.
-const CAVEAT: &str = "model, uncalibrated: a lower bound counted on the simulator, not a measurement";
+const CAVEAT: &str =
+    "model, uncalibrated: what the busiest resource needs, counted on the simulator; no measurement";
 
 pub fn run(options: &Options, device: &Device, card: &Card, threads: usize) -> anyhow::Result<()> {
+    options.device.refuse("the model of a card", &["--checks"])?;
+    if options.image.is_some() || options.seconds.is_some() {
+        anyhow::bail!("--image and --seconds do not count for the model of a card: leave them out");
+    }
     let (weights, preprocess) = super::weights(options)?;
     let network = super::network(&weights, preprocess.size)?;
     let input = Input::Crops(preprocess.normalize.normalization());
@@ -55,10 +60,10 @@ impl Report<'_> {
             json!({
                 "name": summary.name, "kind": summary.kind, "level": summary.level,
                 "ms": step.estimate.us / 1e3, "bound": step.estimate.bound.to_string(),
-                "gflops": gflops, "share_of_peak": gflops / peak, "blocks": step.work.blocks,
+                "gflops": gflops, "share_of_peak": gflops / peak, "blocks": step.work().blocks,
                 "loop_fma_share": step.loop_fma_share, "loop_bank_conflicts": step.loop_bank_conflicts,
-                "sector_use": step.sector_use, "warp_instructions": step.work.instructions,
-                "global_sectors": step.work.global_sectors, "dram_bytes": step.work.dram_bytes,
+                "sector_use": step.sector_use, "warp_instructions": step.work().instructions,
+                "global_sectors": step.work().global_sectors, "dram_bytes": step.work().dram_bytes,
             })
         };
         let (h, w) = self.program.network.size;
@@ -84,7 +89,7 @@ impl Report<'_> {
                 format!("{:.1}", step.estimate.us),
                 step.estimate.bound.to_string(),
                 percent(Self::gflops(summary, step.estimate.us) / peak),
-                format!("{:.0}", step.work.blocks),
+                format!("{:.0}", step.work().blocks),
                 percent(step.loop_fma_share),
                 percent(step.sector_use),
                 summary.name.replace('+', " + "),

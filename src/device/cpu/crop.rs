@@ -29,7 +29,7 @@ impl Crop {
             let y = arena.add(self.output.block(image, 0));
             (std::slice::from_raw_parts(crops, bytes), std::slice::from_raw_parts_mut(y, shape.elements()))
         };
-        let crop = program::Crop::load(crop);
+        let crop = program::Crop::load(shape, crop);
         let (top, left) = ((shape.h - crop.height) / 2, (shape.w - crop.width) / 2);
         let finished = matches!(crop.samples, Samples::Values(_));
         for (i, y) in y.iter_mut().enumerate() {

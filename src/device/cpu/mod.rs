@@ -79,7 +79,8 @@ impl Cpu {
         }
         let mut arena = Vec::new();
         arena.try_reserve_exact(lines).map_err(|_| memory)?;
-        arena.resize(lines, Line([0.0; 16]));
+        // Never a right answer.
+        arena.resize(lines, Line([f32::NAN; 16]));
 
         let mut threads = Threads::new(threads);
         let tasks = Task::all(isa, program, weights, &mut threads)?;

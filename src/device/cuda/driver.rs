@@ -139,6 +139,13 @@ impl Event {
         unsafe { result::event::record(self.raw, stream.raw) }
     }
 
+    /// As [`Event::record`] into a stream that is captured: it happens anew in each run of the graph.
+    pub fn record_in_graph(&self, stream: &Stream) -> Result<()> {
+        let external = sys::CUevent_record_flags::CU_EVENT_RECORD_EXTERNAL;
+        // SAFETY: neither is destroyed before it is dropped; the graph is dropped before its events.
+        unsafe { sys::cuEventRecordWithFlags(self.raw, stream.raw, external as u32) }.result()
+    }
+
     /// Milliseconds from this event to `end`; both take the time and have happened.
     pub fn milliseconds_to(&self, end: &Event) -> Result<f32> {
         // SAFETY: neither is destroyed before it is dropped.
@@ -191,7 +198,8 @@ impl Pinned {
     /// `len` zeros.
     pub fn new(context: &Arc<Context>, len: usize) -> Result<Self> {
         // SAFETY: the values are set below before anyone reads them.
-        let values = unsafe { result::malloc_host(len.max(1) * size_of::<f32>(), 0) }?;
+        let values =
+            unsafe { result::malloc_host(len.max(1) * size_of::<f32>(), sys::CU_MEMHOSTALLOC_DEVICEMAP) }?;
         let values =
             NonNull::new(values.cast::<f32>()).ok_or(DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY))?;
         let mut pinned = Pinned { values, address: 0, len, context: context.clone() };

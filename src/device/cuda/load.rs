@@ -78,12 +78,20 @@ pub(super) fn refusal(image: &Image, properties: &Properties, code: CUresult) ->
     let needs = match image.kind {
         _ if !unfit => return format!("loading the {what} of `{module}` failed ({code:?})"),
         ImageKind::Machine => "the card needs a newer driver",
-        _ => "it is PTX ISA 8.8, which needs driver 575 of CUDA 12.9",
+        _ => &format!("it is PTX ISA {}, and ISA 8.8 needs driver 575 of CUDA 12.9", isa(image)),
     };
     format!(
         "the driver refuses the {what} of `{module}` ({code:?}): {needs}, and this driver serves CUDA {major}.{minor}; \
          install a newer one"
     )
+}
+
+/// The version of the instruction set that PTX is written in.
+fn isa(image: &Image) -> String {
+    let code = image.code().unwrap_or_default();
+    let text = String::from_utf8_lossy(&code);
+    let version = text.lines().find_map(|line| line.strip_prefix(".version "));
+    version.unwrap_or("unknown").trim().to_string()
 }
 
 /// Compares what an engine needs with what is free, before it takes any.

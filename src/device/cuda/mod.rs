@@ -13,7 +13,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-pub use properties::{Properties, devices};
+pub use properties::{Properties, devices, unusable};
 pub(super) use properties::{device, first};
 
 use std::cell::OnceCell;
@@ -38,6 +38,8 @@ use run::run_fault;
 pub(super) struct Cuda {
     /// One for each number of images; the first is for one image.
     graphs: Vec<Option<Graph>>,
+    /// All steps in one stream with `timers` between them, and for how many images.
+    timed: Option<(usize, Graph)>,
     /// Around each step; made when the first run is timed.
     timers: Vec<Event>,
     events: Vec<Event>,
@@ -113,6 +115,7 @@ impl Cuda {
         let events: driver::Result<Vec<_>> = (0..count).map(|_| Event::ordering(&context)).collect();
         let mut cuda = Cuda {
             graphs: (0..program.options.batch).map(|_| None).collect(),
+            timed: None,
             timers: Vec::new(),
             events: events.map_err(failed("making events"))?,
             streams: streams.map_err(failed("making streams"))?,

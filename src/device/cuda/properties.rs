@@ -100,6 +100,23 @@ pub fn first() -> Option<(usize, Properties)> {
         .find(|(index, properties)| checked_code(*index, properties).is_ok())
 }
 
+/// Why no card can be used although there is a driver and a card.
+pub fn unusable() -> Option<Error> {
+    // SAFETY: opening the driver's library has no preconditions.
+    if !unsafe { sys::is_culib_present() } {
+        return None;
+    }
+    match devices() {
+        Ok(all) => {
+            let mut refused = all.iter().enumerate().map(|(index, card)| checked_code(index, card).err());
+            let first = refused.next().flatten()?;
+            refused.all(|error| error.is_some()).then_some(first)
+        }
+        Err(Error::Device { problem, .. }) if problem == NO_CARD => None,
+        Err(error) => Some(error),
+    }
+}
+
 fn properties(index: i32, cuda_version: (u32, u32)) -> std::result::Result<Properties, result::DriverError> {
     use sys::CUdevice_attribute as Attribute;
     let device = result::device::get(index)?;

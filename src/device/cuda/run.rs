@@ -126,26 +126,51 @@ impl Cuda {
         })
     }
 
-    /// Runs step by step in one stream, with an event before and behind each step.
+    /// Runs all steps in one stream, with an event before and behind each: as a graph, so that the card and not the host sets
+    /// the pace, or without one.
     pub(super) fn walk_timed(&mut self, images: usize, times: &mut Vec<Duration>) -> driver::Result<()> {
         while self.timers.len() <= self.program.steps.len() {
             self.timers.push(Event::timing(&self.context)?);
         }
         // All at once: between two launches there is to be as little as possible.
         let prepared = self.prepare_all(images)?;
-        let stream = &self.streams[0];
-        self.timers[0].record(stream)?;
-        for (launch, timer) in prepared.iter().zip(&self.timers[1..]) {
-            self.launch(launch, stream)?;
-            timer.record(stream)?;
+        if self.graph {
+            let graph = match self.timed.take().filter(|(captured, _)| *captured == images) {
+                Some((_, graph)) => graph,
+                None => {
+                    let capture = Capture::begin(&self.streams[0])?;
+                    self.between_timers(&prepared, images, Event::record_in_graph)?;
+                    capture.end()?
+                }
+            };
+            let (_, graph) = self.timed.insert((images, graph));
+            // SAFETY: as in `replay`.
+            unsafe { graph.launch(&self.streams[0]) }?;
+        } else {
+            self.between_timers(&prepared, images, Event::record)?;
         }
-        self.download(images)?;
-        stream.synchronize()?;
+        self.streams[0].synchronize()?;
         for pair in self.timers[..=prepared.len()].windows(2) {
             let ms = pair[0].milliseconds_to(&pair[1])?;
             times.push(Duration::from_secs_f64(f64::from(ms.max(0.0)) / 1e3));
         }
         Ok(())
+    }
+
+    /// Puts all launches into stream 0, an event before and behind each, and the read-back.
+    fn between_timers(
+        &self,
+        prepared: &[Prepared],
+        images: usize,
+        record: impl Fn(&Event, &Stream) -> driver::Result<()>,
+    ) -> driver::Result<()> {
+        let stream = &self.streams[0];
+        record(&self.timers[0], stream)?;
+        for (launch, timer) in prepared.iter().zip(&self.timers[1..]) {
+            self.launch(launch, stream)?;
+            record(timer, stream)?;
+        }
+        self.download(images)
     }
 
     /// Copies the buffer of `view` from the card, the first `images` images.

@@ -49,7 +49,7 @@ fn the_table_of_kernels_is_that_of_the_sources() {
 }
 
 #[test]
-fn every_kernel_has_machine_code_and_spills_nothing() {
+fn every_kernel_has_machine_code_and_on_sm_61_spills_nothing() {
     let machine = images().iter().filter(|image| image.kind == ImageKind::Machine);
     let architectures: BTreeSet<u32> = machine.map(|image| image.architecture).collect();
     assert!(architectures.contains(&61), "{architectures:?}");
@@ -60,9 +60,9 @@ fn every_kernel_has_machine_code_and_spills_nothing() {
             let found = found.unwrap_or_else(|| panic!("{} has no code for sm_{architecture}", kernel.name));
             assert!(found.registers > 0 && found.shared_bytes <= 48 * 1024, "{found:?}");
             assert!(found.resident_blocks(kernel.threads) >= 1, "{found:?}");
-            if architecture == 61 {
-                assert_eq!(found.spill_bytes, 0, "{found:?}");
-            }
+            // Newer architectures are given the same 128 registers; what they spill is a few of them.
+            let most = if architecture == 61 { 0 } else { 256 };
+            assert!(found.spill_bytes <= most, "{found:?}");
         }
     }
     assert_eq!(resources().len(), all().len() * architectures.len(), "code of kernels that nobody launches");

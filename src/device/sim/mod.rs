@@ -32,6 +32,8 @@ pub(super) struct Sim {
     windows: HashMap<Pointer, u64>,
     input: Vec<f32>,
     program: Program,
+    /// What went wrong first: after that memory holds half of a run.
+    fault: Option<String>,
 }
 
 impl Sim {
@@ -55,7 +57,8 @@ impl Sim {
     ) -> Result<Self> {
         let mut launches = Launches::new(program, weights)?;
         let mut simulator = Simulator::new(checks, threads);
-        let arena = simulator.allocate("arena", program.arena_bytes).map_err(failed)?;
+        let smaller = |e| failed(format!("{e}: choose a smaller batch"));
+        let arena = simulator.allocate("arena", program.arena_bytes).map_err(smaller)?;
         let host =
             simulator.allocate("input", program.buffers[program.input.buffer].bytes).map_err(failed)?;
         let bytes: &[u8] = bytemuck::cast_slice(launches.constants());
@@ -84,11 +87,15 @@ impl Sim {
             windows: HashMap::new(),
             input,
             program: program.clone(),
+            fault: None,
         })
     }
 
     /// Runs step number `step` for `images` images: all its blocks, or some.
     fn step(&mut self, step: usize, images: usize, blocks: Option<&[u32]>) -> Result<Counters> {
+        if let Some(fault) = &self.fault {
+            return Err(failed(format!("an earlier run failed, start anew: {fault}")));
+        }
         self.begin_lives(step)?;
         let launch = self.launches.launch(step, images);
         let mut windows = Vec::with_capacity(launch.pointers.len());
@@ -105,9 +112,11 @@ impl Sim {
             parameters: &parameters,
             blocks,
         };
-        self.simulator
-            .launch(module, launch.kernel.name, &launched)
-            .map_err(|fault| failed(format!("step {}: {fault}", self.program.steps[step].name)))
+        self.simulator.launch(module, launch.kernel.name, &launched).map_err(|fault| {
+            let fault = format!("step {}: {fault}", self.program.steps[step].name);
+            self.fault = Some(fault.clone());
+            failed(fault)
+        })
     }
 
     /// Forgets what lies in buffers that this step's level writes first.

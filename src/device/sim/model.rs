@@ -8,7 +8,7 @@ use ptxsim::{Class, Counters};
 
 use super::Sim;
 use crate::error::Result;
-use crate::kernels::{Card, Estimate, Work, estimate, estimate_level};
+use crate::kernels::{Card, Estimate, Work, estimate};
 use crate::program::{Crop, Input, Program, Samples, StepOp, Tiling, crop_bytes, tiles};
 use crate::weights::Weights;
 
@@ -21,9 +21,9 @@ const SAMPLE: usize = 12;
 /// One step's work and its modelled time.
 #[derive(Clone, Debug)]
 pub struct Modelled {
-    /// What its launch does.
-    pub work: Work,
-    /// How long that takes at least.
+    /// What its launch does: each convolution of it, or all of it.
+    pub parts: Vec<Work>,
+    /// How long that takes.
     pub estimate: Estimate,
     /// Multiply-adds as a share of the PTX instructions in its hottest loop, register copies apart.
     pub loop_fma_share: f64,
@@ -63,7 +63,7 @@ pub fn model(
     }
     let level = |level: usize| {
         let own = program.steps.iter().zip(&steps).filter(|(step, _)| step.level == level);
-        estimate_level(card, &own.map(|(_, modelled)| modelled.work).collect::<Vec<_>>())
+        estimate(card, &own.flat_map(|(_, modelled)| modelled.parts.clone()).collect::<Vec<_>>()).us
     };
     let us = (0..program.levels()).map(level).sum();
     Ok(ProgramModel { steps, us })
@@ -88,38 +88,36 @@ fn modelled(sim: &mut Sim, program: &Program, step: usize, card: &Card) -> Resul
     let images = program.options.batch;
     let op = &program.steps[step].op;
     let mut sum = Sum::default();
-    let mut sliced = false;
     match op {
         StepOp::Conv2dGroup(group) => {
             let mut first = 0;
             for (conv, tiling) in &group.convs {
                 let (m, n) = tiles(program, conv, group.tile, images);
-                sum.add(sim, step, &sample_of_tiles(first, m * n, tiling), m * n * tiling.slices)?;
-                first += m * n * tiling.slices;
-                sliced |= tiling.slices > 1;
+                // It waits for its first tile and for its bias; with slices for the ticket and the other slices too.
+                let round_trips = if tiling.slices > 1 { 4.0 } else { 2.0 };
+                let blocks = m * n * tiling.slices;
+                sum.add(sim, step, &sample_of_tiles(first, m * n, tiling), blocks, round_trips)?;
+                first += blocks;
             }
         }
         _ => {
             let blocks: usize = sim.launches.launch(step, images).grid.iter().map(|&n| n as usize).product();
-            sum.add(sim, step, &spread(blocks).map(|b| b as u32).collect::<Vec<_>>(), blocks)?;
+            let round_trips = if matches!(op, StepOp::Softmax { .. }) { 2.0 } else { 1.0 };
+            let sample: Vec<u32> = spread(blocks).map(|b| b as u32).collect();
+            sum.add(sim, step, &sample, blocks, round_trips)?;
         }
     }
-    let work = Work {
-        dram_bytes: dram_bytes(program, step, card),
-        // A convolution waits for its first tile and for its bias; with slices for the ticket and the other slices too.
-        round_trips: match op {
-            StepOp::Conv2dGroup(_) => 2.0 + if sliced { 2.0 } else { 0.0 },
-            StepOp::Softmax { .. } => 2.0,
-            _ => 1.0,
-        },
-        ..sum.work
-    };
+    // Memory is one for all: it stands with the first part.
+    if let Some(work) = sum.parts.first_mut() {
+        work.dram_bytes = dram_bytes(program, step, card);
+    }
+    let sectors: f64 = sum.parts.iter().map(|work| work.global_sectors).sum();
     Ok(Modelled {
-        work,
-        estimate: estimate(card, &work),
+        estimate: estimate(card, &sum.parts),
+        parts: sum.parts,
         loop_fma_share: sum.loop_fma_share,
         loop_bank_conflicts: sum.loop_bank_conflicts,
-        sector_use: sum.sectors_least / work.global_sectors.max(1.0),
+        sector_use: sum.sectors_least / sectors.max(1.0),
     })
 }
 
@@ -146,7 +144,7 @@ fn dram_bytes(program: &Program, step: usize, card: &Card) -> f64 {
 /// What the launches of a step do, scaled up from samples.
 #[derive(Default)]
 struct Sum {
-    work: Work,
+    parts: Vec<Work>,
     sectors_least: f64,
     loop_fma_share: f64,
     loop_bank_conflicts: u64,
@@ -155,16 +153,27 @@ struct Sum {
 
 impl Sum {
     /// Runs `sample`, which stands for `blocks` blocks.
-    fn add(&mut self, sim: &mut Sim, step: usize, sample: &[u32], blocks: usize) -> Result<()> {
+    fn add(
+        &mut self,
+        sim: &mut Sim,
+        step: usize,
+        sample: &[u32],
+        blocks: usize,
+        round_trips: f64,
+    ) -> Result<()> {
         let images = sim.program.options.batch;
         let counters: Counters = sim.step(step, images, Some(sample))?;
         let scale = blocks as f64 / sample.len() as f64;
         let scaled = |n: u64| n as f64 * scale;
-        self.work.blocks += blocks as f64;
-        self.work.instructions += scaled(counters.total() - counters.of(Class::Move));
-        self.work.float32 += scaled(counters.of(Class::Fma32) + counters.of(Class::Float32));
-        self.work.shared_wavefronts += scaled(counters.shared_wavefronts);
-        self.work.global_sectors += scaled(counters.global_sectors);
+        self.parts.push(Work {
+            blocks: blocks as f64,
+            instructions: scaled(counters.total() - counters.of(Class::Move)),
+            float32: scaled(counters.of(Class::Fma32) + counters.of(Class::Float32)),
+            shared_wavefronts: scaled(counters.shared_wavefronts),
+            global_sectors: scaled(counters.global_sectors),
+            dram_bytes: 0.0,
+            round_trips,
+        });
         self.sectors_least += scaled(counters.global_sectors_least);
         if let Some(hot) = counters.hot_loop {
             let weight: u64 = hot.instructions.iter().sum();
@@ -174,5 +183,21 @@ impl Sum {
             self.loop_bank_conflicts += hot.shared_wavefronts - hot.shared_wavefronts_least;
         }
         Ok(())
+    }
+}
+
+impl Modelled {
+    /// All parts together.
+    pub fn work(&self) -> Work {
+        let sum = |of: fn(&Work) -> f64| self.parts.iter().map(of).sum();
+        Work {
+            blocks: sum(|w| w.blocks),
+            instructions: sum(|w| w.instructions),
+            float32: sum(|w| w.float32),
+            shared_wavefronts: sum(|w| w.shared_wavefronts),
+            global_sectors: sum(|w| w.global_sectors),
+            dram_bytes: sum(|w| w.dram_bytes),
+            round_trips: self.parts.iter().map(|w| w.round_trips).fold(0.0, f64::max),
+        }
     }
 }
