@@ -93,7 +93,8 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
     const int group = threadIdx.x / GROUP_THREADS;
     const int lane = threadIdx.x % 32;
     const int warp_m = thread / 32 / WARPS_N, warp_n = thread / 32 % WARPS_N;
-    const int lane_m = lane % 8, lane_n = lane / 8;
+    /* As in maxas: neighbouring lanes read the same pixels, lanes two apart the same channels. */
+    const int lane_m = lane / 2 % 8, lane_n = lane / 16 * 2 + lane % 2;
 
     /* Where this thread's quads of x come from, for the tap (0, 0). */
     const int plane = conv.h * conv.w_;

@@ -23,23 +23,20 @@ fn modelled(name: &str, batch: usize) -> (Program, ProgramModel) {
     (program, model)
 }
 
-/// The README's row for `batch` crops on the GTX 1080 Ti: a row of the table under "Model" that begins with the batch.
-fn readme_row(batch: usize) -> Vec<String> {
+/// The README's row for `batch` crops on the GTX 1080 Ti says `us`: within 3 %, which another version of the compiler may make.
+fn readme_says(batch: usize, us: f64) {
     let text = std::fs::read_to_string(common::root().join("README.md")).unwrap();
     let row = text.lines().find(|line| line.starts_with(&format!("| batch {batch} |"))).unwrap();
-    row.trim_matches('|').split('|').map(|cell| cell.trim().to_string()).collect()
+    let cell = row.split('|').nth(2).unwrap().trim();
+    let ms: f64 = cell.strip_suffix(" ms").unwrap().parse().unwrap();
+    assert!((ms * 1e3 / us - 1.0).abs() <= 0.03, "README: {cell}; the model: {us:.0} µs");
 }
 
 #[test]
 fn one_crop_on_a_gtx_1080_ti() {
     let (program, model) = modelled("gtx-1080-ti", 1);
     assert!(model.us <= 3000.0, "{} µs", model.us);
-    assert!(
-        readme_row(1).contains(&format!("{:.2} ms", model.us / 1e3)),
-        "{:.2} ms, README {:?}",
-        model.us / 1e3,
-        readme_row(1)
-    );
+    readme_says(1, model.us);
     let mut loops = 0;
     for (step, modelled) in program.steps.iter().zip(&model.steps) {
         assert!(modelled.estimate.us > 0.0, "{}", step.name);
@@ -57,12 +54,7 @@ fn one_crop_on_a_gtx_1080_ti() {
 fn a_batch_of_64_on_a_gtx_1080_ti() {
     let (program, model) = modelled("gtx-1080-ti", 64);
     assert!(model.us <= 110e3, "{} µs", model.us);
-    assert!(
-        readme_row(64).contains(&format!("{:.1} ms", model.us / 1e3)),
-        "{:.1} ms, README {:?}",
-        model.us / 1e3,
-        readme_row(64)
-    );
+    readme_says(64, model.us);
     // No launch is faster than its multiply-adds at the card's peak.
     let peak = Card::named("gtx-1080-ti").unwrap().peak_gflops();
     for (summary, modelled) in program.summary().iter().zip(&model.steps) {
