@@ -16,19 +16,37 @@ fn every_program() -> Vec<Program> {
     for size in [(75, 75), (107, 139), (299, 299)] {
         for fusion in [Fusion::None, Fusion::Full] {
             all.extend([Keep::Output, Keep::Layers].map(|keep| program(size, fusion, keep)));
+            all.extend([1, 5].map(|batch| for_gpu(size, fusion, batch)));
         }
     }
     all
+}
+
+/// As for a card of 28 multiprocessors with two tiles; of crops where the batch is one.
+fn for_gpu(size: (usize, usize), fusion: Fusion, batch: usize) -> Program {
+    let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
+    let tiles =
+        [(128, 64, 2), (64, 64, 4)].map(|(pixels, channels, groups)| Tile { pixels, channels, groups });
+    let gpu = Gpu { multiprocessors: 28, tiles: tiles.to_vec(), tuning: None };
+    let normalization = Normalization { divisor: 255.0, mean: Mean::Channels([0.5; 3]), scale: [0.25; 3] };
+    let input = if batch == 1 { Input::Crops(normalization) } else { Input::Values };
+    let options = Options { fusion, input, ..Options::new(batch, Target::gpu(gpu)) };
+    Program::lower(&network, &options).unwrap()
 }
 
 /// Bytes a view touches, as (begin, end) within the arena, one range an image.
 fn ranges(program: &Program, view: View) -> Vec<(usize, usize)> {
     let buffer = &program.buffers[view.buffer];
     let map = 4 * buffer.shape.h * buffer.shape.w;
-    let image = map * buffer.shape.c;
+    let image = 4 * buffer.layout.values(buffer.shape);
+    // A GPU's input lies elsewhere.
+    let elsewhere = program.options.target.gpu.is_some() && view.buffer == program.input.buffer;
+    let offset = if elsewhere { 1 << 40 } else { buffer.offset_bytes };
+    let whole = matches!(buffer.layout, Layout::ColumnPairs | Layout::Crops);
+    let (first, bytes) = if whole { (0, image) } else { (map * view.channel, map * view.channels) };
     let range = |n: usize| {
-        let begin = buffer.offset_bytes + n * image + map * view.channel;
-        (begin, begin + map * view.channels)
+        let begin = offset + n * image + first;
+        (begin, begin + bytes)
     };
     (0..program.options.batch).map(range).collect()
 }
@@ -40,10 +58,12 @@ fn overlap(a: &[(usize, usize)], b: &[(usize, usize)]) -> bool {
 #[test]
 fn live_buffers_never_overlap() {
     for program in every_program() {
-        for (i, a) in program.buffers.iter().enumerate() {
+        let elsewhere = program.options.target.gpu.is_some().then_some(program.input.buffer);
+        let inside = |i: &usize| Some(*i) != elsewhere;
+        for (i, a) in program.buffers.iter().enumerate().filter(|(i, _)| inside(i)) {
             assert!(a.live.0 <= a.live.1, "{} is never used", a.name);
             assert!(a.offset_bytes % 64 == 0 && a.offset_bytes + a.bytes <= program.arena_bytes);
-            for b in &program.buffers[..i] {
+            for b in (0..i).filter(inside).map(|b| &program.buffers[b]) {
                 let together = a.live.0 <= b.live.1 && b.live.0 <= a.live.1;
                 let apart =
                     a.offset_bytes + a.bytes <= b.offset_bytes || b.offset_bytes + b.bytes <= a.offset_bytes;
@@ -98,7 +118,16 @@ fn steps_of_one_level_are_independent() {
                 let spans = |views: Vec<View>| -> Vec<_> {
                     views.iter().flat_map(|&v| ranges(&program, v)).collect()
                 };
-                let (a_out, b_out) = (spans(a.outputs()), spans(b.outputs()));
+                let written = |step: &Step| {
+                    let mut all = spans(step.outputs());
+                    let StepOp::Conv2dGroup(Conv2dGroup { workspace: Some(view), .. }) = &step.op else {
+                        return all;
+                    };
+                    let buffer = &program.buffers[view.buffer];
+                    all.push((buffer.offset_bytes, buffer.offset_bytes + buffer.bytes));
+                    all
+                };
+                let (a_out, b_out) = (written(a), written(b));
                 let clash = overlap(&a_out, &b_out)
                     || overlap(&a_out, &spans(b.inputs()))
                     || overlap(&b_out, &spans(a.inputs()));
@@ -160,5 +189,34 @@ fn a_batch_that_overflows_is_refused() {
     for batch in [0, 2000, usize::MAX] {
         let error = Program::lower(&network, &Options::new(batch, Target::cpu())).unwrap_err().to_string();
         assert!(error.contains("a batch of") && error.contains("from 1 to 1552"), "{error}");
+    }
+}
+
+#[test]
+fn slices_share_neither_tickets_nor_partial_sums() {
+    for batch in [1, 5] {
+        let program = for_gpu((299, 299), Fusion::Full, batch);
+        let (mut tickets, mut sliced) = (HashSet::new(), 0);
+        for step in &program.steps {
+            let StepOp::Conv2dGroup(group) = &step.op else { continue };
+            let mut end = 0;
+            for (conv, tiling) in group.convs.iter().filter(|(_, tiling)| tiling.slices > 1) {
+                sliced += 1;
+                let (m, n) = schedule::tiles(&program, conv, group.tile, batch);
+                assert!(
+                    (tiling.first_ticket..tiling.first_ticket + m * n).all(|ticket| tickets.insert(ticket))
+                );
+                assert!(tiling.first_partial >= end, "{}", step.name);
+                end = tiling.first_partial + m * n * tiling.slices * group.tile.pixels * group.tile.channels;
+            }
+            for (conv, tiling) in &group.convs {
+                let steps = tiling.slices * group.tile.groups * tiling.steps;
+                assert!(steps >= schedule::total_steps(&program, conv), "{}: the sum is covered", step.name);
+            }
+            let room = group.workspace.map_or(0, |view| program.buffers[view.buffer].bytes / 4);
+            assert!(end <= room, "{}", step.name);
+        }
+        let room = program.tickets.map_or(0, |buffer| program.buffers[buffer].bytes / 4);
+        assert!(sliced > 0 && tickets.len() <= room && tickets.iter().all(|ticket| *ticket < room));
     }
 }
