@@ -54,6 +54,14 @@ enum SimChecks {
 }
 
 impl DeviceOptions {
+    /// The device that was asked for, `other` where that was left to nodal.
+    pub fn open_or(&self, other: &str) -> anyhow::Result<Device> {
+        match self.device.as_str() {
+            "auto" => Ok(Device::open(other, self.threads)?),
+            _ => self.open(),
+        }
+    }
+
     /// The device that was asked for.
     pub fn open(&self) -> anyhow::Result<Device> {
         let sim = self.device == "sim" || self.device.starts_with("sim:");
@@ -92,10 +100,10 @@ impl DeviceOptions {
     ///
     /// # Errors
     /// For the first of them that was given.
+    #[cfg(any(feature = "cuda", feature = "sim"))]
     pub fn refuse(&self, what: &str, named: &[&str]) -> anyhow::Result<()> {
         let given = [
             ("--checks", self.checks.is_some()),
-            #[cfg(any(feature = "cuda", feature = "sim"))]
             ("--tuning", self.tuning.is_some()),
             ("--no-graph", self.no_graph),
         ];

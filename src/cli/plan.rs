@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use nodal::network::{AvgPoolPadding, Network};
-use nodal::program::{Fusion, Program, StepSummary};
+use nodal::program::{Fusion, MemoryUse, Program, StepSummary, Training};
 use serde_json::json;
 
 #[derive(Args)]
@@ -20,6 +20,12 @@ pub struct Options {
     classes: usize,
     #[command(flatten)]
     device: super::DeviceOptions,
+    /// The program for training, as planned for the cpu: forward, loss, backward, update, and its memory
+    #[arg(long)]
+    train: bool,
+    /// Convolutions that do not learn, from the first one on, with --train
+    #[arg(long, default_value_t = 0, requires = "train", value_name = "N")]
+    freeze: usize,
     /// How much is fused
     #[arg(long, default_value = "full")]
     fuse: Fuse,
@@ -49,8 +55,16 @@ impl From<Fuse> for Fusion {
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let network = Network::inception_v3(options.size, options.classes, AvgPoolPadding::Include)?;
     let fusion = options.fuse.into();
-    let target = options.device.open()?.target();
-    let lowering = nodal::program::Options { fusion, ..nodal::program::Options::new(options.batch, target) };
+    let device = match options.train {
+        true => options.device.open_or("cpu")?,
+        false => options.device.open()?,
+    };
+    let training = options.train.then_some(Training { freeze: options.freeze });
+    let lowering = nodal::program::Options {
+        fusion,
+        training,
+        ..nodal::program::Options::new(options.batch, device.target())
+    };
     let program = Program::lower(&network, &lowering)?;
     if options.json {
         super::print_json(&describe(&program))?;
@@ -71,7 +85,37 @@ fn table(program: &Program) -> String {
     let (steps, levels) = (program.steps.len(), program.levels());
     let (gflop, mb) = (program.flops() as f64 / 1e9, program.arena_bytes as f64 / 1e6);
     let table = super::text(&table);
-    format!("{table}\n{steps} steps in {levels} levels, {gflop:.2} GFLOP, arena {mb:.1} MB\n")
+    let memory = if program.learned.is_some() { memory_table(&program.memory_use()) } else { String::new() };
+    format!("{table}\n{steps} steps in {levels} levels, {gflop:.2} GFLOP, arena {mb:.1} MB\n{memory}")
+}
+
+/// What the arena holds where it is fullest.
+fn memory_table(memory: &MemoryUse) -> String {
+    let mut table = super::table(&["memory at its fullest level", "MB"], 1);
+    for (what, bytes) in kinds(memory) {
+        table.add_row([what.replace('_', " "), format!("{:.1}", bytes as f64 / 1e6)]);
+    }
+    format!("\n{}", super::text(&table))
+}
+
+fn memory(memory: &MemoryUse) -> serde_json::Value {
+    kinds(memory)
+        .into_iter()
+        .map(|(what, bytes)| (what.to_string(), bytes.into()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+fn kinds(memory: &MemoryUse) -> [(&'static str, usize); 7] {
+    [
+        ("maps", memory.maps),
+        ("map_gradients", memory.map_gradients),
+        ("parameters", memory.parameters),
+        ("gradients", memory.gradients),
+        ("momentum", memory.momentum),
+        ("workspace", memory.workspace),
+        ("total", memory.total()),
+    ]
 }
 
 fn describe(program: &Program) -> serde_json::Value {
@@ -94,6 +138,7 @@ fn describe(program: &Program) -> serde_json::Value {
     };
     json!({
         "batch": program.options.batch, "size": [h, w], "classes": program.network.classes,
+        "memory_bytes": program.learned.as_ref().map(|_| memory(&program.memory_use())),
         "levels": program.levels(), "flops": program.flops(), "arena_bytes": program.arena_bytes,
         "parameter_bytes": program.steps.iter().map(|s| s.parameter_bytes(program)).sum::<u64>(),
         "steps": program.summary().into_iter().map(step).collect::<Vec<_>>(),

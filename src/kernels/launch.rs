@@ -146,7 +146,9 @@ impl Launches {
                 crop::launch(normalization, view(*output), constants)
             }
             StepOp::Pack { input, output } => pack::launch(view(*input), view(*output)),
-            StepOp::Conv2d(_) => unreachable!("a program for a GPU has its convolutions in groups"),
+            StepOp::Conv2d(_) | StepOp::Train(_) => {
+                unreachable!("a program for a GPU has its convolutions in groups")
+            }
         }
     }
 
@@ -155,7 +157,9 @@ impl Launches {
         let name = &self.program.steps[step].name;
         let refuse = |what: &str| Err(problem(&format!("{name}: {what}")));
         match &self.program.steps[step].op {
-            StepOp::Conv2d(_) => return refuse("the program was lowered for another device"),
+            StepOp::Conv2d(_) | StepOp::Train(_) => {
+                return refuse("the program was lowered for another device");
+            }
             StepOp::Conv2dGroup(group) if !conv2d::fits(&self.program, group) => {
                 return refuse("the convolution kernels do not take this shape");
             }

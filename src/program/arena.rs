@@ -63,6 +63,13 @@ fn set_lifetimes(program: &mut Program) {
     }
     touch(program.logits.buffer, end);
     touch(program.probabilities.buffer, end);
+    if let Some(learned) = &program.learned {
+        // From one run to the next.
+        for buffer in [learned.values, learned.momentum] {
+            touch(buffer, 0);
+            touch(buffer, end);
+        }
+    }
     if let Some(tickets) = program.tickets {
         touch(tickets, 0);
         touch(tickets, end);

@@ -3,20 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::step::{Average, Conv2d, ConvPart, Epilogue, Pool2d, PoolKind, Step, StepOp};
-use super::{Buffer, Fusion, Input, Layout, Options, Program, View};
+use super::{Buffer, BufferId, Fusion, Input, Layout, LearnedSet, Options, Program, Role, View};
 use crate::network::{LayerId, MapShape, Network, Op, Window};
 
 /// Steps and buffers of `network`; offsets in the arena are still 0.
 pub(super) fn lower(network: &Network, options: &Options) -> Program {
-    let mut lowering = Lowering {
-        network,
-        options,
-        buffers: Vec::new(),
-        steps: Vec::new(),
-        values: BTreeMap::new(),
-        concat_buffers: HashMap::new(),
-        outputs: Vec::new(),
-    };
+    let mut lowering = Lowering::new(network, options);
     for layer in 0..network.layers.len() {
         match options.fusion {
             Fusion::Full => lowering.lower_fused(layer),
@@ -27,30 +19,18 @@ pub(super) fn lower(network: &Network, options: &Options) -> Program {
     let classes = MapShape { c: network.classes.max(2), h: 1, w: 1 };
     let probabilities = lowering.buffer_in("probabilities", classes, Layout::Nchw);
     lowering.push("probabilities", ready, StepOp::Softmax { input: logits, output: probabilities });
-    let input = lowering.whole(0);
-    lowering.steps.sort_by_key(|step| step.level);
-    Program {
-        network: network.clone(),
-        options: options.clone(),
-        buffers: lowering.buffers,
-        steps: lowering.steps,
-        arena_bytes: 0,
-        input,
-        logits,
-        probabilities,
-        outputs: lowering.outputs,
-        tickets: None,
-    }
+    Program { probabilities, ..lowering.finish(None) }
 }
 
 /// A layer's output: where it lies, and the first level at which it can be read.
 #[derive(Clone, Copy)]
-struct Value {
-    view: View,
-    ready: usize,
+pub(super) struct Value {
+    pub view: View,
+    pub ready: usize,
 }
 
-struct Lowering<'a> {
+/// A program in the making.
+pub(super) struct Lowering<'a> {
     network: &'a Network,
     options: &'a Options,
     buffers: Vec<Buffer>,
@@ -60,15 +40,54 @@ struct Lowering<'a> {
     /// Output buffers of the concats whose branches write into them.
     concat_buffers: HashMap<LayerId, usize>,
     outputs: Vec<(String, View)>,
+    /// The buffer of the images.
+    input: BufferId,
+}
+
+impl<'a> Lowering<'a> {
+    pub fn new(network: &'a Network, options: &'a Options) -> Self {
+        Lowering {
+            network,
+            options,
+            buffers: Vec::new(),
+            steps: Vec::new(),
+            values: BTreeMap::new(),
+            concat_buffers: HashMap::new(),
+            outputs: Vec::new(),
+            input: 0,
+        }
+    }
+
+    /// The program, its buffers still without places; what the last layer gives stands for the probabilities.
+    pub fn finish(mut self, learned: Option<LearnedSet>) -> Program {
+        let logits = self.value(self.network.layers.len() - 1).view;
+        let input = self.whole(self.input);
+        self.steps.sort_by_key(|step| step.level);
+        Program {
+            network: self.network.clone(),
+            options: self.options.clone(),
+            buffers: self.buffers,
+            steps: self.steps,
+            arena_bytes: 0,
+            input,
+            logits,
+            probabilities: logits,
+            outputs: self.outputs,
+            tickets: None,
+            learned,
+        }
+    }
 }
 
 impl Lowering<'_> {
-    fn lower_fused(&mut self, layer: LayerId) {
+    pub fn lower_fused(&mut self, layer: LayerId) {
         let network = self.network;
         let this = &network.layers[layer];
         match this.op {
             _ if self.values.contains_key(&layer) => {} // emitted with a sibling
-            Op::BasicConv2d(window) if window.is_pointwise() => self.merge_siblings(this.inputs[0]),
+            Op::BasicConv2d(window) if window.is_pointwise() => {
+                self.merge_siblings(this.inputs[0], &|_| true);
+            }
             Op::BasicConv2d(window) => {
                 let x = self.value(this.inputs[0]);
                 let output = self.destination(layer);
@@ -90,31 +109,49 @@ impl Lowering<'_> {
         }
     }
 
-    /// All 1×1 convolutions over the value of `x` as one step, those behind a pool included: a mean over pixels and a
-    /// 1×1 convolution commute, so the pool follows, over fewer channels, with the bias and ReLU.
-    fn merge_siblings(&mut self, x: LayerId) {
-        let network = self.network;
-        let source = match network.layers[x].op {
-            Op::AvgPool(_) if self.moved_behind(x).is_some() => network.layers[x].inputs[0],
-            _ => x,
-        };
-        let value = self.value(source);
-        let (mut parts, mut pools) = (Vec::new(), Vec::new());
-        for (id, layer) in network.layers.iter().enumerate() {
+    /// The 1×1 convolutions over the value of `x` that `wanted` names, those behind a pool included, each with that pool.
+    pub fn siblings(&self, x: LayerId, wanted: &dyn Fn(LayerId) -> bool) -> Vec<(LayerId, Option<LayerId>)> {
+        let layers = &self.network.layers;
+        let source = self.source(x);
+        let mut siblings = Vec::new();
+        for (id, layer) in layers.iter().enumerate().filter(|(id, _)| wanted(*id)) {
             let Op::BasicConv2d(window) = layer.op else { continue };
             let read = layer.inputs[0];
-            let behind_pool = self.moved_behind(read) == Some(id) && network.layers[read].inputs[0] == source;
-            if !window.is_pointwise() || !(read == source || behind_pool) {
-                continue;
+            let behind_pool = self.moved_behind(read) == Some(id) && layers[read].inputs[0] == source;
+            if window.is_pointwise() && (read == source || behind_pool) {
+                siblings.push((id, behind_pool.then_some(read)));
             }
+        }
+        siblings
+    }
+
+    /// What a convolution over `x` reads when pools that can be are moved behind it.
+    pub fn source(&self, x: LayerId) -> LayerId {
+        match self.network.layers[x].op {
+            Op::AvgPool(_) if self.moved_behind(x).is_some() => self.network.layers[x].inputs[0],
+            _ => x,
+        }
+    }
+
+    /// All 1×1 convolutions over the value of `x` that `wanted` names as one step, those behind a pool included: a mean over
+    /// pixels and a 1×1 convolution commute, so the pool follows, over fewer channels, with the bias and ReLU.
+    pub fn merge_siblings(&mut self, x: LayerId, wanted: &dyn Fn(LayerId) -> bool) {
+        let network = self.network;
+        let value = self.value(self.source(x));
+        let (mut parts, mut pools) = (Vec::new(), Vec::new());
+        for (id, pool) in self.siblings(x, wanted) {
+            let layer = &network.layers[id];
             let output = self.destination(id);
-            if let (Op::AvgPool(window), true) = (network.layers[read].op, behind_pool) {
-                let raw = self.buffer(&format!("{}.raw", layer.name), layer.output);
-                parts.push(ConvPart { layer: layer.name.clone(), output: raw, epilogue: Epilogue::None });
-                pools.push((id, window, raw, output));
-            } else {
-                parts.push(ConvPart { layer: layer.name.clone(), output, epilogue: Epilogue::BiasRelu });
-                self.define(id, output, value.ready + 1);
+            match pool.map(|pool| network.layers[pool].op) {
+                Some(Op::AvgPool(window)) => {
+                    let raw = self.buffer(&format!("{}.raw", layer.name), layer.output);
+                    parts.push(ConvPart { layer: layer.name.clone(), output: raw, epilogue: Epilogue::None });
+                    pools.push((id, window, raw, output));
+                }
+                _ => {
+                    parts.push(ConvPart { layer: layer.name.clone(), output, epilogue: Epilogue::BiasRelu });
+                    self.define(id, output, value.ready + 1);
+                }
             }
         }
         let pointwise = Window { kernel: (1, 1), stride: (1, 1), padding: (0, 0) };
@@ -198,6 +235,7 @@ impl Lowering<'_> {
             Input::Crops(_) => (Layout::Crops, Some(if packed { Layout::ColumnPairs } else { Layout::Nchw })),
         };
         let input = self.buffer_in(name, shape, read);
+        self.input = input.buffer;
         let Some(layout) = first else {
             self.values.insert(layer, Value { view: input, ready: 0 });
             return;
@@ -213,27 +251,27 @@ impl Lowering<'_> {
         self.values.insert(layer, Value { view: output, ready: 1 });
     }
 
-    fn value(&self, layer: LayerId) -> Value {
+    pub fn value(&self, layer: LayerId) -> Value {
         self.values[&layer]
     }
 
-    fn define(&mut self, layer: LayerId, view: View, ready: usize) {
+    pub fn define(&mut self, layer: LayerId, view: View, ready: usize) {
         self.values.insert(layer, Value { view, ready });
         self.outputs.push((self.network.layers[layer].name.clone(), view));
     }
 
-    fn push(&mut self, name: &str, level: usize, op: StepOp) {
+    pub fn push(&mut self, name: &str, level: usize, op: StepOp) {
         self.steps.push(Step { name: name.to_string(), level, op });
     }
 
-    fn conv(&mut self, x: Value, window: Window, folded: bool, parts: Vec<ConvPart>) {
+    pub fn conv(&mut self, x: Value, window: Window, folded: bool, parts: Vec<ConvPart>) {
         let suffix = if folded { "" } else { ".conv" };
         let name = parts.iter().map(|p| format!("{}{suffix}", p.layer)).collect::<Vec<_>>().join("+");
         self.push(&name, x.ready, StepOp::Conv2d(Conv2d { window, input: x.view, folded, parts }));
     }
 
     /// Where `layer` writes: its channel range of the concat that reads it, or a buffer of its own.
-    fn destination(&mut self, layer: LayerId) -> View {
+    pub fn destination(&mut self, layer: LayerId) -> View {
         let network = self.network;
         let shape = network.layers[layer].output;
         let concat = (layer + 1..network.layers.len())
@@ -258,15 +296,63 @@ impl Lowering<'_> {
         View { buffer, channel: 0, channels: self.buffers[buffer].shape.c }
     }
 
-    fn buffer(&mut self, name: &str, shape: MapShape) -> View {
+    pub fn buffer(&mut self, name: &str, shape: MapShape) -> View {
         // Logits are K numbers an image, in any layout the same.
         let plain = shape.h * shape.w == 1 && !shape.c.is_multiple_of(16);
         self.buffer_in(name, shape, if plain { Layout::Nchw } else { self.options.target.layout })
     }
 
+    /// Room for `values` values that belong to no image.
+    pub fn flat(&mut self, name: &str, values: usize, role: Role) -> View {
+        let shape = MapShape { c: values, h: 1, w: 1 };
+        let bytes = values * size_of::<f32>();
+        let layout = Layout::Nchw;
+        self.buffers.push(Buffer {
+            name: name.into(),
+            role,
+            shape,
+            layout,
+            offset_bytes: 0,
+            bytes,
+            live: (0, 0),
+        });
+        self.whole(self.buffers.len() - 1)
+    }
+
+    /// Room for the gradient of the map in `buffer`.
+    pub fn gradient_buffer(&mut self, buffer: usize) -> usize {
+        let map = self.buffers[buffer].clone();
+        self.buffers.push(Buffer { name: format!("{}.gradient", map.name), role: Role::MapGradient, ..map });
+        self.buffers.len() - 1
+    }
+
+    /// The steps so far, in the order in which they were made.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Shape of a buffer's map.
+    pub fn shape(&self, buffer: usize) -> MapShape {
+        self.buffers[buffer].shape
+    }
+
+    /// Whether `layer` has been lowered.
+    pub fn is_defined(&self, layer: LayerId) -> bool {
+        self.values.contains_key(&layer)
+    }
+
     fn buffer_in(&mut self, name: &str, shape: MapShape, layout: Layout) -> View {
         let bytes = layout.values(shape) * self.options.batch * size_of::<f32>();
-        self.buffers.push(Buffer { name: name.into(), shape, layout, offset_bytes: 0, bytes, live: (0, 0) });
+        let role = Role::Map;
+        self.buffers.push(Buffer {
+            name: name.into(),
+            role,
+            shape,
+            layout,
+            offset_bytes: 0,
+            bytes,
+            live: (0, 0),
+        });
         self.whole(self.buffers.len() - 1)
     }
 }

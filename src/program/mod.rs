@@ -15,6 +15,7 @@ mod fold;
 mod lower;
 mod schedule;
 mod step;
+mod train;
 mod tuning;
 
 pub(crate) use crop::crop_bytes;
@@ -25,6 +26,7 @@ pub use schedule::{Gpu, Tile, Tiling};
 #[cfg(any(feature = "cuda", feature = "sim"))]
 pub(crate) use schedule::{MAX_GROUP, MAX_SLICES, STEP_TERMS, tiles, total_steps};
 pub use step::{Average, Conv2d, Conv2dGroup, ConvPart, Epilogue, Pool2d, PoolKind, Step, StepOp};
+pub use train::{Learned, LearnedSet, MemoryUse, TrainOp, Training};
 pub use tuning::{TunedCut, Tuning};
 
 use crate::error::{Error, Result};
@@ -124,12 +126,21 @@ pub struct Options {
     pub target: Target,
     /// What it reads.
     pub input: Input,
+    /// How it learns; `None` for inference.
+    pub training: Option<Training>,
 }
 
 impl Options {
     /// `batch` images of values, everything fused, only the output kept.
     pub fn new(batch: usize, target: Target) -> Self {
-        Options { batch, fusion: Fusion::Full, keep: Keep::Output, target, input: Input::Values }
+        Options {
+            batch,
+            fusion: Fusion::Full,
+            keep: Keep::Output,
+            target,
+            input: Input::Values,
+            training: None,
+        }
     }
 }
 
@@ -147,11 +158,38 @@ pub struct View {
     pub channels: usize,
 }
 
-/// A feature map of the whole batch in the arena.
+/// What a buffer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Role {
+    /// A feature map of the whole batch.
+    #[default]
+    Map,
+    /// The gradient of one.
+    MapGradient,
+    /// Parameters that learn.
+    Parameters,
+    /// Their gradients.
+    Gradients,
+    /// Their momenta.
+    Momentum,
+    /// Statistics, counters, partial sums: what belongs to no image.
+    Workspace,
+}
+
+impl Role {
+    /// Whether there is one of it for each image.
+    pub fn is_per_image(self) -> bool {
+        matches!(self, Role::Map | Role::MapGradient)
+    }
+}
+
+/// A feature map of the whole batch in the arena, or what belongs to no image.
 #[derive(Clone, Debug)]
 pub struct Buffer {
     /// The layer whose output it holds.
     pub name: String,
+    /// What it holds.
+    pub role: Role,
     /// Shape of one image's map.
     pub shape: MapShape,
     /// How it lies in memory.
@@ -190,6 +228,8 @@ pub struct Program {
     /// Counters of finished slices, 32-bit, zero before the first run and after each; where convolutions are cut along
     /// their sums.
     pub tickets: Option<BufferId>,
+    /// What learns, in a program for training.
+    pub learned: Option<LearnedSet>,
 }
 
 impl Program {
@@ -197,7 +237,7 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Argument`] when the batch is 0 or so large that a map exceeds 2³¹ elements; [`Error::Shape`] for a mean image of
-    /// another size than the network's input; [`Error::Argument`] for a tuning table that was made for another program.
+    /// another size than the network's input; [`Error::Argument`] for training that is not planned; [`Error::Argument`] for a tuning table that was made for another program.
     pub fn lower(network: &Network, options: &Options) -> Result<Self> {
         let largest = network.layers.iter().map(|l| l.output.elements()).max().unwrap_or(0);
         let limit = (i32::MAX as usize) / largest.max(1);
@@ -209,6 +249,10 @@ impl Program {
         }
         if let Input::Crops(normalization) = &options.input {
             normalization.check(network.layers[0].output)?;
+        }
+        if let Some(training) = &options.training {
+            training.check(network, options)?;
+            return Ok(train::lower(network, options, training).placed());
         }
         if let Some(gpu) = &options.target.gpu
             && let Some(tuning) = &gpu.tuning

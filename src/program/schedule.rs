@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::step::{Conv2d, Conv2dGroup, Step, StepOp};
-use super::{Buffer, Layout, MapShape, Program, Tuning, View};
+use super::{Buffer, Layout, MapShape, Program, Role, Tuning, View};
 
 /// What the cutting depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,7 +118,16 @@ pub(super) fn schedule(program: &mut Program, gpu: &Gpu) {
 fn buffer(program: &mut Program, name: &str, values: usize) -> View {
     let shape = MapShape { c: values, h: 1, w: 1 };
     let (name, bytes) = (name.to_string(), values * size_of::<f32>());
-    program.buffers.push(Buffer { name, shape, layout: Layout::Nchw, offset_bytes: 0, bytes, live: (0, 0) });
+    let role = Role::Workspace;
+    program.buffers.push(Buffer {
+        name,
+        role,
+        shape,
+        layout: Layout::Nchw,
+        offset_bytes: 0,
+        bytes,
+        live: (0, 0),
+    });
     View { buffer: program.buffers.len() - 1, channel: 0, channels: values }
 }
 

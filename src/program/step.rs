@@ -1,6 +1,6 @@
 //! The steps a program consists of.
 
-use super::{Layout, Mean, Normalization, Program, Tile, Tiling, View};
+use super::{Layout, Mean, Normalization, Program, Tile, Tiling, TrainOp, View};
 use crate::network::{AvgPoolPadding, Window};
 
 /// One launch-sized piece of work.
@@ -55,6 +55,8 @@ pub enum StepOp {
     },
     /// Maximum or mean over a window.
     Pool2d(Pool2d),
+    /// What only training does.
+    Train(TrainOp),
     /// Copies of `inputs` one behind the other along the channels.
     Concat {
         /// What is read, in channel order.
@@ -192,6 +194,7 @@ impl Step {
             StepOp::Conv2dGroup(group) => group.convs.iter().map(|(conv, _)| conv.input).collect(),
             StepOp::Pool2d(pool) => vec![pool.input],
             StepOp::Concat { inputs, .. } => inputs.clone(),
+            StepOp::Train(op) => op.inputs(),
             StepOp::BatchNorm { input, .. }
             | StepOp::Relu { input, .. }
             | StepOp::GlobalAvgPool { input, .. }
@@ -208,6 +211,7 @@ impl Step {
             StepOp::Conv2d(conv) => conv.outputs().collect(),
             StepOp::Conv2dGroup(group) => group.convs.iter().flat_map(|(conv, _)| conv.outputs()).collect(),
             StepOp::Pool2d(pool) => vec![pool.output],
+            StepOp::Train(op) => op.outputs(),
             StepOp::BatchNorm { output, .. }
             | StepOp::Relu { output, .. }
             | StepOp::Concat { output, .. }
@@ -223,6 +227,7 @@ impl Step {
     pub fn kind(&self) -> &'static str {
         match &self.op {
             StepOp::Conv2d(_) | StepOp::Conv2dGroup(_) => "conv2d",
+            StepOp::Train(op) => op.kind(),
             StepOp::Pack { .. } => "pack",
             StepOp::Crop { .. } => "crop",
             StepOp::BatchNorm { .. } => "batch_norm",
@@ -242,6 +247,7 @@ impl Step {
         let input = |view: View| program.shape(view);
         let written: u64 = self.outputs().iter().map(|&v| program.shape(v).elements() as u64).sum();
         let each = match &self.op {
+            StepOp::Train(op) => return op.flops(program),
             StepOp::Conv2d(conv) => 2 * conv.terms() as u64,
             StepOp::Conv2dGroup(group) => {
                 let conv = |(conv, _): &(Conv2d, Tiling)| {
@@ -264,6 +270,7 @@ impl Step {
     /// Bytes of its parameters.
     pub fn parameter_bytes(&self, program: &Program) -> u64 {
         let values = match &self.op {
+            StepOp::Train(op) => return op.parameter_bytes(),
             StepOp::Conv2d(conv) => conv.parameters(),
             StepOp::Conv2dGroup(group) => group.convs.iter().map(|(conv, _)| conv.parameters()).sum(),
             StepOp::Pool2d(Pool2d {
@@ -286,6 +293,7 @@ impl Step {
     pub fn bytes(&self, program: &Program) -> u64 {
         let map = |view: &View| match program.buffers[view.buffer].layout {
             Layout::Crops => 0,
+            _ if !program.buffers[view.buffer].role.is_per_image() => 4 * view.channels as u64,
             _ => 4 * program.shape(*view).elements() as u64 * program.options.batch as u64,
         };
         let maps: u64 = self.inputs().iter().chain(&self.outputs()).map(map).sum();

@@ -1,8 +1,8 @@
 //! Programs of a few steps made by hand, for tests of single operations on every device.
 
 use super::{
-    Buffer, ConvPart, Epilogue, Fusion, Input, Keep, Layout, MapShape, Normalization, Options, Program, Step,
-    StepOp, Target, View,
+    Buffer, ConvPart, Epilogue, Fusion, Input, Keep, Layout, MapShape, Normalization, Options, Program, Role,
+    Step, StepOp, Target, View,
 };
 use crate::network::{AvgPoolPadding, Layer, Network, Op, Window};
 
@@ -109,6 +109,7 @@ impl Maker {
     fn buffer(&mut self, name: &str, shape: MapShape, layout: Layout) {
         self.buffers.push(Buffer {
             name: name.into(),
+            role: Role::Map,
             shape,
             layout,
             offset_bytes: 0,
@@ -154,6 +155,7 @@ impl Maker {
             keep: Keep::Layers,
             target: self.target,
             input: self.reads,
+            training: None,
         };
         let whole = View { buffer: 0, channel: 0, channels: self.buffers[0].shape.c };
         Program {
@@ -167,6 +169,7 @@ impl Maker {
             probabilities: logits,
             outputs: self.outputs,
             tickets: None,
+            learned: None,
         }
         .placed()
     }

@@ -7,7 +7,8 @@ use crate::network::AvgPoolPadding;
 
 fn program(size: (usize, usize), fusion: Fusion, keep: Keep) -> Program {
     let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
-    let options = Options { batch: 2, fusion, keep, target: Target::cpu(), input: Input::Values };
+    let options =
+        Options { batch: 2, fusion, keep, target: Target::cpu(), input: Input::Values, training: None };
     Program::lower(&network, &options).unwrap()
 }
 
@@ -18,8 +19,16 @@ fn every_program() -> Vec<Program> {
             all.extend([Keep::Output, Keep::Layers].map(|keep| program(size, fusion, keep)));
             all.extend([1, 5].map(|batch| for_gpu(size, fusion, batch)));
         }
+        all.extend([0, 3, 8, 94].map(|freeze| for_training(size, freeze)));
     }
     all
+}
+
+/// For training on the cpu.
+fn for_training(size: (usize, usize), freeze: usize) -> Program {
+    let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
+    let training = Some(Training { freeze });
+    Program::lower(&network, &Options { training, ..Options::new(2, Target::cpu()) }).unwrap()
 }
 
 /// As for a card of 28 multiprocessors with two tiles; of crops where the batch is one.
@@ -48,7 +57,8 @@ fn ranges(program: &Program, view: View) -> Vec<(usize, usize)> {
         let begin = offset + n * image + first;
         (begin, begin + bytes)
     };
-    (0..program.options.batch).map(range).collect()
+    let count = if buffer.role.is_per_image() { program.options.batch } else { 1 };
+    (0..count).map(range).collect()
 }
 
 fn overlap(a: &[(usize, usize)], b: &[(usize, usize)]) -> bool {
@@ -79,6 +89,11 @@ fn every_read_finds_what_an_earlier_level_wrote() {
         // Which layer's values each byte of the arena holds, as ranges written last.
         let mut written: Vec<(usize, usize, View)> =
             ranges(&program, program.input).into_iter().map(|(b, e)| (b, e, program.input)).collect();
+        // Parameters and momenta come from the run before.
+        for buffer in program.learned.iter().flat_map(|learned| [learned.values, learned.momentum]) {
+            let view = View { buffer, channel: 0, channels: program.buffers[buffer].shape.c };
+            written.extend(ranges(&program, view).into_iter().map(|(b, e)| (b, e, view)));
+        }
         for level in 0..program.levels() {
             let steps: Vec<&Step> = program.steps.iter().filter(|s| s.level == level).collect();
             for step in &steps {

@@ -137,6 +137,10 @@ impl Binder<'_> {
     fn bind(&self, op: &StepOp) -> Result<Task> {
         let view = |view| map_view(self.program, view);
         Ok(match op {
+            StepOp::Train(_) => {
+                let problem = "a program for training can be planned so far, not run".to_string();
+                return Err(Error::Device { device: "cpu".into(), problem });
+            }
             StepOp::Conv2dGroup(_) | StepOp::Pack { .. } => {
                 let problem = "the program was lowered for another device".to_string();
                 return Err(Error::Device { device: "cpu".into(), problem });

@@ -1,0 +1,184 @@
+//! The backward pass: every forward step through which a gradient must go, in reverse.
+
+use std::collections::HashMap;
+
+use super::LearnedSet;
+use super::op::TrainOp;
+use crate::network::{MapShape, Network};
+use crate::program::lower::Lowering;
+use crate::program::step::{Conv2d, Pool2d, PoolKind, StepOp};
+use crate::program::{BufferId, Role, View};
+
+/// Appends loss, backward steps and update.
+pub(super) fn append(lowering: &mut Lowering<'_>, network: &Network, learned: &LearnedSet) {
+    let logits = lowering.value(network.layers.len() - 1);
+    let forward = lowering.steps().to_vec();
+    let mut backward = Backward {
+        learned,
+        carries: carriers(&forward),
+        gradients: HashMap::new(),
+        contributions: Vec::new(),
+        last: logits.ready,
+    };
+    let gradient = backward.gradient(lowering, logits.view);
+    let loss = lowering.flat("loss", 1, Role::Workspace);
+    let op = TrainOp::Loss { logits: logits.view, loss, gradient };
+    lowering.push("loss", logits.ready, StepOp::Train(op));
+    backward.contributions.push((gradient, logits.ready));
+    for step in forward.iter().rev() {
+        backward.step(lowering, &step.name, &step.op);
+    }
+    let whole = |buffer| View { buffer, channel: 0, channels: learned.len() };
+    let op = TrainOp::Update {
+        parameters: whole(learned.values),
+        gradients: whole(learned.gradients),
+        momentum: whole(learned.momentum),
+    };
+    lowering.push("update", backward.last + 1, StepOp::Train(op));
+}
+
+/// Views of the forward pass that depend on something that learns.
+fn carriers(steps: &[crate::program::Step]) -> Vec<View> {
+    let mut carries: Vec<View> = Vec::new();
+    for step in steps {
+        let through = step.inputs().iter().any(|view| carries.iter().any(|other| overlap(*view, *other)));
+        let learns = match &step.op {
+            StepOp::Conv2d(conv) => !conv.folded,
+            StepOp::Linear { .. } => true,
+            _ => false,
+        };
+        if through || learns {
+            carries.extend(step.outputs());
+        }
+    }
+    carries
+}
+
+fn overlap(a: View, b: View) -> bool {
+    a.buffer == b.buffer && a.channel < b.channel + b.channels && b.channel < a.channel + a.channels
+}
+
+struct Backward<'a> {
+    learned: &'a LearnedSet,
+    carries: Vec<View>,
+    /// The buffer of each map's gradient.
+    gradients: HashMap<BufferId, BufferId>,
+    /// Views of gradients that have been written, and at which level.
+    contributions: Vec<(View, usize)>,
+    /// The last level of all.
+    last: usize,
+}
+
+impl Backward<'_> {
+    fn step(&mut self, lowering: &mut Lowering<'_>, name: &str, op: &StepOp) {
+        match op {
+            StepOp::Linear { layer, input, output } => {
+                let (dy, level) = self.incoming(lowering, *output);
+                let (dx, level, _) = self.outgoing(lowering, *input, level);
+                let names = ["weight", "bias"].map(|p| format!("{layer}.{p}"));
+                let gradients = self.learned.gradient_of(&names);
+                let op = TrainOp::LinearBackward { layer: layer.clone(), input: *input, dy, dx, gradients };
+                self.push(lowering, name, level, op, dx);
+            }
+            StepOp::GlobalAvgPool { input, output } if self.carries(*output) => {
+                let (dy, level) = self.incoming(lowering, *output);
+                if let (Some(dx), level, _) = self.outgoing(lowering, *input, level) {
+                    self.push(lowering, name, level, TrainOp::GlobalAvgPoolBackward { dy, dx }, Some(dx));
+                }
+            }
+            StepOp::Pool2d(Pool2d { kind, window, input, output }) if self.carries(*output) => {
+                let (dy, level) = self.incoming(lowering, *output);
+                if let (Some(dx), level, accumulate) = self.outgoing(lowering, *input, level) {
+                    let largest_of = matches!(kind, PoolKind::Max).then_some(*input);
+                    let op = TrainOp::Pool2dBackward { window: *window, largest_of, dy, dx, accumulate };
+                    self.push(lowering, name, level, op, Some(dx));
+                }
+            }
+            StepOp::Train(TrainOp::Normalize { layer, input, stats, output }) => {
+                let (dy, level) = self.incoming(lowering, *output);
+                let dz = self.gradient(lowering, *input);
+                let names = ["bn.weight", "bn.bias"].map(|p| format!("{layer}.{p}"));
+                let gradients = self.learned.gradient_of(&names);
+                let op = TrainOp::NormalizeBackward {
+                    layer: layer.clone(),
+                    input: *input,
+                    stats: *stats,
+                    dy,
+                    dz,
+                    gradients,
+                };
+                self.push(lowering, name, level, op, Some(dz));
+            }
+            StepOp::Conv2d(conv) if !conv.folded => self.convolution(lowering, name, conv),
+            _ => {}
+        }
+    }
+
+    fn convolution(&mut self, lowering: &mut Lowering<'_>, name: &str, conv: &Conv2d) {
+        let MapShape { c, .. } = lowering.shape(conv.parts[0].output.buffer);
+        let z = View { buffer: conv.parts[0].output.buffer, channel: 0, channels: c };
+        let (dz, level) = self.incoming(lowering, z);
+        let weight = |part: &crate::program::ConvPart| {
+            self.learned.gradient_of(&[format!("{}.conv.weight", part.layer)])
+        };
+        let gradients = conv.parts.iter().map(weight).collect();
+        let op = TrainOp::Conv2dBackwardWeight { conv: conv.clone(), dz, gradients };
+        self.push(lowering, name, level, op, None);
+        if let (Some(dx), level, accumulate) = self.outgoing(lowering, conv.input, level) {
+            let op = TrainOp::Conv2dBackwardData { conv: conv.clone(), dz, dx, accumulate };
+            self.push(lowering, name, level, op, Some(dx));
+        }
+    }
+
+    fn carries(&self, view: View) -> bool {
+        self.carries.iter().any(|other| overlap(view, *other))
+    }
+
+    /// The gradient of `view`.
+    fn gradient(&mut self, lowering: &mut Lowering<'_>, view: View) -> View {
+        let buffer =
+            *self.gradients.entry(view.buffer).or_insert_with(|| lowering.gradient_buffer(view.buffer));
+        View { buffer, ..view }
+    }
+
+    /// The gradient of what a step wrote, and the first level at which all have contributed to it.
+    fn incoming(&mut self, lowering: &mut Lowering<'_>, view: View) -> (View, usize) {
+        let dy = self.gradient(lowering, view);
+        (dy, self.written(dy).map_or(0, |level| level + 1))
+    }
+
+    /// The gradient of what a step read, if something below learns; the level, from `level` on, at which this step can
+    /// contribute to it; and whether others have.
+    fn outgoing(
+        &mut self,
+        lowering: &mut Lowering<'_>,
+        view: View,
+        level: usize,
+    ) -> (Option<View>, usize, bool) {
+        if !self.carries(view) {
+            return (None, level, false);
+        }
+        let dx = self.gradient(lowering, view);
+        let before = self.written(dx);
+        (Some(dx), before.map_or(level, |before| level.max(before + 1)), before.is_some())
+    }
+
+    /// The last level that wrote part of a gradient.
+    fn written(&self, gradient: View) -> Option<usize> {
+        let own = self.contributions.iter().filter(|(view, _)| overlap(*view, gradient));
+        own.map(|(_, level)| *level).max()
+    }
+
+    fn push(
+        &mut self,
+        lowering: &mut Lowering<'_>,
+        name: &str,
+        level: usize,
+        op: TrainOp,
+        wrote: Option<View>,
+    ) {
+        lowering.push(name, level, StepOp::Train(op));
+        self.contributions.extend(wrote.map(|view| (view, level)));
+        self.last = self.last.max(level);
+    }
+}
