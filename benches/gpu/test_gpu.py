@@ -101,7 +101,7 @@ elif a[0] == "bench":
     ms = 1.0 if value("--device") == "sim" else 0.5 if bad == "bench" else 1.5
     layers = [{"name": n, "ms": ms * k} for n, k in (("first", 1), ("second", 2), ("second", 3))]
     network = {"model": 6 * ms} if value("--device") == "sim" else {"min": 6.5 * ms, "p50": 7 * ms, "p90": 7 * ms, "p99": 7 * ms}
-    print(json.dumps({"device": value("--device"), "card": "H100", "network_ms": network, "images_per_s": 9.0, "layers": layers}))
+    print(json.dumps({"device": value("--device"), "card": "H100", "network_ms": network, "network_loop_ms": network, "images_per_s": 9.0, "layers": layers}))
 elif a[0] == "init":
     Path(value("-o")).write_text("weights")
 '''
