@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 /// Partial tables that are looked at before the test is given up.
 const MAX_STEPS: u64 = 20_000_000;
 
+/// The largest total whose factorials are tabulated.
+const MAX_TOTAL: u64 = 1_000_000;
+
 /// Tables count as no likelier than the observed one when their probabilities agree to this share, as in SciPy and R.
 const SAME: f64 = 1e-7;
 
@@ -20,6 +23,9 @@ impl Contingency {
     /// [`Error::Argument`] for fewer than two rows or columns, an empty one, or too many tables to look at.
     pub fn fisher(&self) -> Result<f64> {
         self.need_full("Fisher's test")?;
+        if self.total() > MAX_TOTAL {
+            return Err(too_large());
+        }
         let (rows, columns) = (self.row_sums(), self.column_sums());
         let ln_table: Vec<f64> = (0..=self.total()).map(ln_factorial).collect();
         let margins: f64 = rows.iter().chain(&columns).map(|&sum| ln_table[sum as usize]).sum();
@@ -30,6 +36,10 @@ impl Contingency {
         walk.cell(0, 0, rows[0], &mut left, constant)?;
         Ok(walk.p.min(1.0))
     }
+}
+
+fn too_large() -> Error {
+    Error::Argument("the table is too large for Fisher's exact test: use chi-square".into())
 }
 
 /// A walk over all tables with given margins, cell by cell; the last row follows from the rest.
@@ -49,8 +59,7 @@ impl Walk<'_> {
     fn cell(&mut self, row: usize, column: usize, rest: u64, left: &mut [u64], ln_p: f64) -> Result<()> {
         self.steps += 1;
         if self.steps > MAX_STEPS {
-            let problem = "the table is too large for Fisher's exact test: use chi-square";
-            return Err(Error::Argument(problem.into()));
+            return Err(too_large());
         }
         if row + 1 == self.rows.len() {
             let ln_p = ln_p - left.iter().map(|&count| self.ln[count as usize]).sum::<f64>();

@@ -64,6 +64,7 @@ fn tables_without_a_test_are_refused() {
     refused(table(2, 2, &[0, 0, 0, 9]).kappa(Weighting::None), "the same class");
     refused(table(2, 3, &[1; 6]).kappa(Weighting::None), "square");
     refused(table(6, 6, &[50; 36]).fisher(), "too large");
+    refused(table(2, 2, &[1_000_000; 4]).fisher(), "too large");
     refused(McNemar::of_calls(&[true], &[]), "the same cases twice");
     refused(Moments::of(&[1.0]), "at least two values");
     refused(Moments::of(&[1.0, f64::INFINITY]), "at least two values");
