@@ -3,7 +3,7 @@
 //! The incomplete beta function is ours: `statrs` 0.18 ends its continued fraction after 140 terms, too few for the counts of
 //! 100,000 predictions.
 
-use statrs::distribution::{ChiSquared, ContinuousCDF, Normal, StudentsT};
+use statrs::distribution::{ChiSquared, ContinuousCDF, Normal};
 use statrs::function::gamma::ln_gamma;
 
 /// Terms after which the continued fraction is given up; it needs about the square root of its larger argument.
@@ -19,15 +19,15 @@ pub(super) fn normal_two_sided(z: f64) -> f64 {
     (2.0 * Normal::standard().sf(z.abs())).min(1.0)
 }
 
-/// P(|T| ≥ |t|) of Student's t with `freedom` > 0.
+/// P(|T| ≥ |t|) of Student's t with `freedom` > 0: I_{f/(f+t²)}(f/2, 1/2) (DLMF 8.17; Abramowitz, Stegun 26.7.1).
 pub(super) fn t_two_sided(t: f64, freedom: f64) -> f64 {
-    let law = StudentsT::new(0.0, 1.0, freedom);
-    law.map_or(1.0, |law| (2.0 * law.sf(t.abs())).min(1.0))
+    beta_regularized(freedom / 2.0, 0.5, freedom / (freedom + t * t))
 }
 
-/// The quantile of `p` of Student's t with `freedom` > 0.
-pub(super) fn t_quantile(p: f64, freedom: f64) -> f64 {
-    StudentsT::new(0.0, 1.0, freedom).map_or(0.0, |law| law.inverse_cdf(p))
+/// The t with P(|T| ≥ t) = `p`, by the same formula from the side that keeps its digits.
+pub(super) fn t_two_sided_quantile(p: f64, freedom: f64) -> f64 {
+    let share = beta_quantile(0.5, freedom / 2.0, 1.0 - p);
+    (freedom * share / (1.0 - share)).sqrt()
 }
 
 /// P(X ≥ x) of chi-square with `freedom` > 0.

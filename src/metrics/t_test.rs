@@ -1,6 +1,6 @@
 //! Student's t test of two means, from samples or from what a paper prints of them.
 
-use super::distributions::{t_quantile, t_two_sided};
+use super::distributions::{t_two_sided, t_two_sided_quantile};
 use super::{Confidence, Interval, Test};
 use crate::error::{Error, Result};
 
@@ -28,7 +28,7 @@ pub struct TTest {
 impl TTest {
     /// difference ± t quantile · standard error.
     pub fn interval(&self, confidence: Confidence) -> Interval {
-        let half = -t_quantile(confidence.tail(), self.freedom) * self.standard_error;
+        let half = t_two_sided_quantile(1.0 - confidence.level(), self.freedom) * self.standard_error;
         Interval { low: self.difference - half, high: self.difference + half }
     }
 

@@ -81,7 +81,7 @@ def scored():
 
 
 def mcnemars():
-    pairs = [(0, 1), (3, 3), (1, 9), (10, 25), (60, 41), (700, 650)]
+    pairs = [(0, 1), (3, 3), (1, 9), (10, 25), (60, 41), (700, 650), (9_000, 12_000), (400, 3)]
     out = []
     for b, c in pairs:
         table = [[10, b], [c, 20]]
@@ -109,8 +109,14 @@ def t_tests():
             t = stats.ttest_ind(a, b, equal_var=equal)
             case[name] = {"t": t.statistic, "p": t.pvalue, "freedom": float(t.df), "interval": list(t.confidence_interval())}
         out.append(case)
+    moments = []
+    for m in [(100_000, 1.0, 2.0, 90_000, 1.01, 2.1), (3, 1.0, 0.1, 3, 9.0, 0.3), (50, 0.0, 1.0, 60, 3.0, 1.2), (2, 0.0, 1.0, 2, 0.1, 1.0)]:
+        (n1, a, s, n2, b, r), ps = m, []
+        for equal in (True, False):
+            ps.append(stats.ttest_ind_from_stats(a, s, n1, b, r, n2, equal_var=equal).pvalue)
+        moments.append({"moments": m, "p": ps, "half": stats.t.ppf(0.975, n1 + n2 - 2)})
     pooled, welch = (stats.ttest_ind_from_stats(56.4, 11.3, 83, 60.4, 9.24, 46, equal_var=e) for e in (True, False))
-    return out, {"pooled": pooled.pvalue, "welch": welch.pvalue}
+    return out, {"pooled": pooled.pvalue, "welch": welch.pvalue, "more": moments}
 
 
 def fisher(table):
@@ -131,7 +137,7 @@ def fisher(table):
 
 def tables():
     out = []
-    for table in [[[3, 1], [1, 3]], [[56, 27], [27, 19]], [[1, 9], [11, 3]], [[2000, 1900], [300, 401]],
+    for table in [[[3, 1], [1, 3]], [[56, 27], [27, 19]], [[1, 9], [11, 3]], [[2000, 1900], [300, 401]], [[300, 20], [30, 400]],
                   [[20, 1], [61, 44], [2, 1]], [[3, 0, 2], [1, 4, 2], [0, 1, 5]], [[8, 2, 5], [1, 6, 4]]]:
         plain = stats.chi2_contingency(table, correction=False)
         case = {"table": table, "chi_square": [plain.statistic, plain.pvalue], "freedom": plain.dof, "least": float(plain.expected_freq.min())}
