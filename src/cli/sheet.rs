@@ -26,7 +26,7 @@ impl Row {
 }
 
 impl Sheet {
-    /// Reads `path`. Names of columns are told apart without regard to case only where [`Self::column`] is asked for them.
+    /// Reads `path`. Two columns whose names differ in case alone are refused.
     pub fn open(path: &Path) -> nodal::Result<Self> {
         let about = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?;
         if !about.is_file() {

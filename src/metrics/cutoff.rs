@@ -23,11 +23,21 @@ impl Cutoff {
     /// the largest.
     ///
     /// # Errors
-    /// [`Error::Argument`] for data of one class, unless the threshold is given.
+    /// [`Error::Argument`] for data of one class, unless the threshold is given, and for a threshold or share that is no number.
     pub fn choose(self, scored: &Scored) -> Result<f64> {
-        if let Cutoff::Threshold(threshold) = self {
-            return Ok(threshold);
+        match self {
+            Cutoff::Threshold(given) | Cutoff::Sensitivity(given) | Cutoff::Specificity(given)
+                if given.is_nan() =>
+            {
+                Err(Error::Argument("a cut-off is a number, not NaN".into()))
+            }
+            Cutoff::Threshold(given) => Ok(given),
+            _ => self.on_curve(scored),
         }
+    }
+
+    /// The threshold of a point of the ROC curve.
+    fn on_curve(self, scored: &Scored) -> Result<f64> {
         let roc = scored.roc()?;
         let threshold = |point: Option<&RocPoint>| point.unwrap_or(&roc[0]).threshold;
         Ok(match self {

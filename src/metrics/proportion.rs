@@ -3,19 +3,27 @@
 use super::distributions::beta_quantile;
 use super::{Confidence, Interval};
 
-/// `hits` of `total`.
+/// So many of a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proportion {
-    /// How many have the property.
-    pub hits: u64,
-    /// How many there are; at least `hits`.
-    pub total: u64,
+    hits: u64,
+    total: u64,
 }
 
 impl Proportion {
     /// `hits` of `total`, at most all of them.
     pub fn new(hits: u64, total: u64) -> Self {
         Proportion { hits: hits.min(total), total }
+    }
+
+    /// How many have the property.
+    pub fn hits(self) -> u64 {
+        self.hits
+    }
+
+    /// How many there are; at least [`Self::hits`].
+    pub fn total(self) -> u64 {
+        self.total
     }
 
     /// hits / total; `None` where the total is 0.

@@ -80,6 +80,35 @@ def scored():
     return cases
 
 
+def drawn(seed, clusters, resamples):
+    """How often each case is drawn, resample by resample: SplitMix64 and a multiplication, as the Rust side has them."""
+    state, mask, names = seed, 2**64 - 1, list(dict.fromkeys(clusters))
+    for _ in range(resamples):
+        times = dict.fromkeys(names, 0)
+        for _ in names:
+            state = (state + 0x9E3779B97F4A7C15) & mask
+            x = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & mask
+            x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
+            times[names[((x ^ (x >> 31)) * len(names)) >> 64]] += 1
+        yield [times[c] for c in clusters]
+
+
+def bootstrap():
+    random, seed, resamples = np.random.default_rng(5), 42, 300
+    clusters = [3 * (k // 3) for k in range(30)]
+    labels = np.arange(30) % 4 == 0
+    scores = np.clip(random.normal(0.4 + 0.2 * labels, 0.25), 0, 1).round(1)
+    sensitivity, area = [], []
+    for times in drawn(seed, clusters, resamples):
+        y, s = np.repeat(labels, times), np.repeat(scores, times)
+        if y.any() and not y.all():
+            sensitivity.append(sk.recall_score(y, s >= 0.5))
+            area.append(sk.roc_auc_score(y, s))
+    ends = lambda values: np.quantile(values, [0.025, 0.975]).tolist()
+    return {"labels": labels.tolist(), "first": scores.tolist(), "clusters": clusters, "seed": seed, "resamples": resamples,
+            "sensitivity": ends(sensitivity), "auc": ends(area)}
+
+
 def mcnemars():
     pairs = [(0, 1), (3, 3), (1, 9), (10, 25), (60, 41), (700, 650), (9_000, 12_000), (400, 3)]
     out = []
@@ -165,6 +194,6 @@ def multi_class():
 
 t, published = t_tests()
 reference = {"proportions": proportions(), "scored": scored(), "mcnemar": mcnemars(), "kappa": kappas(), "t": t, "t_published": published,
-             "tables": tables(), "multi_class": multi_class()}
+             "tables": tables(), "multi_class": multi_class(), "bootstrap": bootstrap()}
 path = pathlib.Path(__file__).with_name("reference.json")
 path.write_text(json.dumps(reference, default=float, allow_nan=False, separators=(",", ":")).replace('],"', '],\n"') + "\n")

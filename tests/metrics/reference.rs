@@ -134,6 +134,22 @@ fn metrics_of_calls() {
 }
 
 #[test]
+fn bootstrap_by_cluster() {
+    let case = &reference()["bootstrap"];
+    let clusters: Vec<usize> = list(&case["clusters"]).iter().map(|c| integer(c) as usize).collect();
+    let options = Bootstrap {
+        resamples: integer(&case["resamples"]) as usize,
+        seed: integer(&case["seed"]),
+        confidence: Confidence::P95,
+    };
+    let metrics = summary(&scored(case, "first"), 0.5, Confidence::P95, Some((&clusters, options))).unwrap();
+    for name in ["sensitivity", "auc"] {
+        let metric = metrics.iter().find(|metric| metric.name == name).unwrap();
+        same_interval(metric.bootstrap.unwrap(), &case[name], name);
+    }
+}
+
+#[test]
 fn mcnemar() {
     for case in list(&reference()["mcnemar"]) {
         let test = McNemar::new(integer(&case["b"]), integer(&case["c"]));

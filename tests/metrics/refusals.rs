@@ -32,6 +32,7 @@ fn questions_without_an_answer_are_refused() {
     refused(one.roc(), "none of the 2 cases is negative");
     refused(one.auc(), "an AUC needs both classes");
     refused(Cutoff::Youden.choose(&one), "needs both classes");
+    refused(Cutoff::Threshold(f64::NAN).choose(&one), "not NaN");
     refused(Scored::new(&[0.1], &[]), "1 scores and 0 labels");
     refused(Scored::new(&[0.1, f64::NAN], &[true, false]), "score 2 is NaN");
     refused(Scored::new(&[1.5], &[true]).unwrap().calibration(10), "not 1.5");

@@ -32,6 +32,7 @@ fn images_nodes_and_patients() {
     assert_eq!(value("image", "specificity"), 0.75);
     // Of 16 pairs 12 are in order and one ties.
     assert_eq!(value("image", "auc"), 12.5 / 16.0);
+    assert_eq!((&all["pool"], &all["bootstrap"]["seed"]), (&"mean".into(), &1.into()));
     assert_eq!(all["levels"]["node"]["cases"], 4);
     assert_eq!(value("node", "sensitivity"), 0.5);
     assert_eq!(value("node", "auc"), 0.875);
@@ -117,6 +118,8 @@ fn a_folder_through_a_network_and_its_predictions_give_the_same() {
     assert_eq!(json(&folder, &["p.csv"]), direct);
     assert_eq!(direct["levels"]["image"]["cases"], 80);
     folder.refused(&["evaluate", crops], "name the weights");
+    let above = crops.trim_end_matches("/val");
+    folder.refused(&["evaluate", "--weights", "w.safetensors", above], "is split into train and val");
     folder.ok(&["init", "--seed", "5", "--size", "75", "-o", "other.safetensors"]);
     folder.refused(
         &["evaluate", "--weights", "other.safetensors", crops],

@@ -184,6 +184,13 @@ fn as_written(p: f32) -> f64 {
 
 /// The samples of `data`, each with its label and none twice.
 fn labelled(data: &Path) -> anyhow::Result<Vec<Sample>> {
+    if ["train", "val"].iter().all(|part| data.join(part).is_dir()) {
+        let val = data.join("val");
+        anyhow::bail!(Error::format(
+            data,
+            format!("is split into train and val: name one, as {}", val.display())
+        ));
+    }
     let mut samples = collect(data)?;
     let mut seen = HashSet::new();
     for sample in &mut samples {

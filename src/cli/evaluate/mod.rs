@@ -9,12 +9,14 @@ mod two;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use nodal::metrics::{Bootstrap, Confidence, Cutoff};
+use serde_json::{Value, json};
 
 use super::network::NetworkOptions;
 use cases::Cases;
 use pool::Pool;
+use report::Section;
 
 #[derive(Args)]
 #[command(after_help = HELP)]
@@ -96,12 +98,21 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         _ => several::sections(&study)?,
     };
     let output = match (options.json, options.csv) {
-        (true, _) => format!("{:#}\n", report::as_json(&sections)),
+        (true, _) => format!("{:#}\n", as_json(options, &sections)),
         (_, true) => report::as_csv(&sections)?,
         _ => report::as_tables(&sections, confidence),
     };
     super::print(&output)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The sections with what they were made by.
+fn as_json(options: &Options, sections: &[Section]) -> Value {
+    let mut value = report::as_json(sections);
+    value["pool"] = options.pool.to_possible_value().map_or(Value::Null, |pool| pool.get_name().into());
+    value["confidence"] = options.confidence.into();
+    value["bootstrap"] = json!({"resamples": options.bootstrap, "seed": options.seed});
+    value
 }
 
 /// What is judged, and how.

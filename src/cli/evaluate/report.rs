@@ -38,7 +38,7 @@ pub fn as_tables(sections: &[Section], confidence: Confidence) -> String {
             table.add_row([
                 metric.name.to_string(),
                 metric.value.map_or("-".into(), |value| format!("{value:.4}")),
-                metric.share.map_or(String::new(), |share| format!("{}/{}", share.hits, share.total)),
+                metric.share.map_or(String::new(), |share| format!("{}/{}", share.hits(), share.total())),
                 range(metric.interval),
                 range(metric.wilson),
                 range(metric.bootstrap),
@@ -149,8 +149,8 @@ pub fn ends(interval: Option<Interval>) -> Option<Value> {
 fn metric_json(metric: &Metric) -> Value {
     let mut value = json!({"value": metric.value, "interval": ends(metric.interval)});
     if let Some(share) = metric.share {
-        value["hits"] = share.hits.into();
-        value["total"] = share.total.into();
+        value["hits"] = share.hits().into();
+        value["total"] = share.total().into();
         value["wilson"] = ends(metric.wilson).into();
     }
     if let Some(bootstrap) = ends(metric.bootstrap) {
@@ -179,8 +179,8 @@ pub fn as_csv(sections: &[Section]) -> anyhow::Result<String> {
         for metric in &section.metrics {
             let mut record = vec![section.level.to_string(), section.class.clone(), metric.name.to_string()];
             record.push(metric.value.map_or(String::new(), |value| value.to_string()));
-            record.push(metric.share.map_or(String::new(), |share| share.hits.to_string()));
-            record.push(metric.share.map_or(String::new(), |share| share.total.to_string()));
+            record.push(metric.share.map_or(String::new(), |share| share.hits().to_string()));
+            record.push(metric.share.map_or(String::new(), |share| share.total().to_string()));
             for interval in [metric.interval, metric.wilson, metric.bootstrap] {
                 record.push(interval.map_or(String::new(), |interval| interval.low.to_string()));
                 record.push(interval.map_or(String::new(), |interval| interval.high.to_string()));
