@@ -3,10 +3,13 @@
 use super::{Confidence, Interval};
 use crate::error::{Error, Result};
 
+/// The most resamples that are drawn.
+const MOST: usize = 1_000_000;
+
 /// How a bootstrap is run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bootstrap {
-    /// How many resamples are drawn.
+    /// How many resamples are drawn, at most a million.
     pub resamples: usize,
     /// The same seed gives the same resamples on every machine.
     pub seed: u64,
@@ -23,14 +26,17 @@ pub struct Bootstrap {
 /// in Field, Welsh 2007, J R Stat Soc B 69:369.
 ///
 /// # Errors
-/// [`Error::Argument`] without cases or resamples, and for a cluster's number out of range.
+/// [`Error::Argument`] without cases, for no resamples or more than a million, and for a cluster's number out of range.
 pub fn bootstrap<const N: usize>(
     clusters: &[usize],
     options: Bootstrap,
     mut statistics: impl FnMut(&[u32]) -> [Option<f64>; N],
 ) -> Result<[Option<Interval>; N]> {
-    if clusters.is_empty() || options.resamples == 0 {
-        return Err(Error::Argument("a bootstrap needs at least one case and one resample".into()));
+    let resamples = options.resamples;
+    if clusters.is_empty() || !(1..=MOST).contains(&resamples) {
+        let problem =
+            format!("a bootstrap needs at least one case and 1 to {MOST} resamples, not {resamples}");
+        return Err(Error::Argument(problem));
     }
     if clusters.iter().any(|&cluster| cluster >= clusters.len()) {
         return Err(Error::Argument("a cluster's number lies below the number of cases".into()));

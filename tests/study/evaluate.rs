@@ -173,6 +173,7 @@ fn bad_input_gives_one_sentence() {
     ] {
         folder.refused(&["evaluate", file], says);
     }
+    folder.refused(&["evaluate", "p.csv", "--bootstrap", "99999999999"], "1 to 1000000 resamples");
     folder.refused(&["evaluate", "p.csv", "--cutoff", "best"], "a cut-off is");
     folder.refused(&["evaluate", "p.csv", "--threshold", "NaN"], "lies between 0 and 1");
     folder.refused(&["evaluate", "p.csv", "--confidence", "95"], "between 0 and 1");

@@ -101,5 +101,6 @@ fn bad_input_gives_one_sentence() {
     network("other.csv", "case `a` has another label");
     network("three.csv", "readers tell two classes apart, not a, b, c");
     folder.refused(&["readers", "counts.csv", "--predictions", "few.csv"], "name no case");
+    folder.refused(&["readers", "r.csv", "--threshold", "0.4"], "--predictions");
     folder.refused(&["readers", "r.csv", "--confidence", "0"], "between 0 and 1");
 }

@@ -28,12 +28,13 @@ pub struct Options {
     data: PathBuf,
 }
 
-const HELP: &str = "COHORT.csv has one row a patient or node, a column with its group, and a column for each feature. Numbers
-are compared by the t test (pooled and Welch), anything else, and numbers of two values, by chi-square (with
-Yates' correction where both have two values) and Fisher's exact test. Empty fields are left out.
+const HELP: &str = "\
+COHORT.csv has one row a patient or node, a column with its group, and a column for each feature. Numbers are compared by the \
+t test (pooled and Welch); anything else, and numbers of two values, by chi-square (with Yates' correction where both have \
+two values) and Fisher's exact test. Empty fields are left out.
 
-Where only figures are published, the columns are feature, group and count, with either level (the count of a
-category) or mean and sd (the moments of count values):
+Where only figures are published, the columns are feature, group and count, with either level (the count of a category) or \
+mean and sd (the moments of count values):
   feature,level,group,count,mean,sd
   gender,male,LN-,56,,
   age,,LN-,83,56.4,11.3";

@@ -58,15 +58,16 @@ pub struct Options {
     data: PathBuf,
 }
 
-const HELP: &str = "With --weights DATA is a folder with one sub-folder for each class, or a CSV with the columns image and label
-and, where known, node, patient and view. Without, it is a CSV with the column label and either `probability`
-(of the positive class) or a column for each class; node and patient where known. What `nodal predict --csv`
-writes is such a file once a column label is added.
+const HELP: &str = "\
+With --weights DATA is a folder with one sub-folder for each class, or a CSV with the columns image and label and, where \
+known, node, patient and view. Without, it is a CSV with the column label and either `probability` (of the positive class) \
+or a column for each class; node and patient where known. What `nodal predict --csv` writes is such a file once a column \
+label is added.
 
-Intervals: exact (Clopper-Pearson) and Wilson for shares, DeLong for the AUC, all as if cases were independent,
-which the images of one node are not; and a bootstrap that draws patients or nodes as a whole. A node has the
-mean, the maximum or the vote of its images; a patient is positive where a node is, and has the largest
-probability among the nodes. A threshold that --cutoff chooses on the data it is judged on flatters.";
+Intervals: exact (Clopper-Pearson) and Wilson for shares, DeLong for the AUC, all as if cases were independent, which the \
+images of one node are not; and a bootstrap that draws patients or nodes as a whole. A node has the mean, the maximum or the \
+vote of its images; a patient is positive where a node is, and has the largest probability among the nodes. A threshold that \
+--cutoff chooses on the data it is judged on flatters.";
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let threshold = options.threshold;

@@ -9,9 +9,9 @@ use super::cases::Case;
 pub enum Pool {
     /// The mean of the probabilities
     Mean,
-    /// The largest probability of being positive; with several classes of each, scaled to the sum 1
+    /// The largest probability of being positive; of each of several classes, scaled to the sum 1
     Max,
-    /// The share of the views that are called so; half of them are enough
+    /// The share of the views that are called positive; half of them are enough
     Vote,
 }
 

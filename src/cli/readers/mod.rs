@@ -19,10 +19,10 @@ pub struct Options {
     #[arg(long, value_name = "PREDICTIONS.csv")]
     predictions: Option<PathBuf>,
     /// The network calls a case positive from this probability on
-    #[arg(long, default_value_t = 0.5, value_name = "P")]
+    #[arg(long, default_value_t = 0.5, requires = "predictions", value_name = "P")]
     threshold: f64,
     /// The network's positive class [default: the second; positive or 1 where `probability` is alone]
-    #[arg(long, value_name = "CLASS")]
+    #[arg(long, requires = "predictions", value_name = "CLASS")]
     positive: Option<String>,
     /// How sure intervals are
     #[arg(long, default_value_t = 0.95, value_name = "LEVEL")]
@@ -35,19 +35,19 @@ pub struct Options {
     data: PathBuf,
 }
 
-const HELP: &str = "READERS.csv has the columns reader and label (1 or 0, positive or negative) and one of:
-  case, call                 what the reader called each case
-  case, irregular_border, heterogeneous_signal, round_shape and, where known, short_axis_mm
-                             what the reader saw (1 or 0, yes or no); the call follows by rule
-  call, count                how many cases were called so, where only counts are published
+const HELP: &str = "\
+READERS.csv has the columns reader and label (1 or 0, positive or negative) and one of:
+  case, call: what the reader called each case
+  case, irregular_border, heterogeneous_signal, round_shape and, where known, short_axis_mm: what the reader saw (1 or 0, yes \
+or no); the call follows by rule
+  call, count: how many cases were called so, where only counts are published
 A column `reading` tells several readings of one reader apart.
 
-Rules: without the short axis, at least two criteria. With it, below 5 mm all three, from 5 to 9 mm at least
-two; above 9 mm the paper's text asks all three, while the guideline it cites calls every node of 9 mm or more
-suspicious: both are shown.
+Rules: without the short axis, at least two criteria. With it, below 5 mm all three, from 5 to 9 mm at least two; above 9 mm \
+the paper's text asks all three, while the guideline it cites calls every node of 9 mm or more suspicious: both are shown.
 
-An AUC of calls is (sensitivity + specificity) / 2. Readings of the same cases are compared in pairs: Cohen's
-kappa, DeLong's paired test of the AUCs, McNemar's exact test of who is right.";
+An AUC of calls is (sensitivity + specificity) / 2. Readings of the same cases are compared in pairs: Cohen's kappa, DeLong's \
+paired test of the AUCs, McNemar's exact test of who is right.";
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let confidence = Confidence::new(options.confidence)?;
