@@ -7,6 +7,16 @@
 //!
 //! A figure that the data do not define (a predictive value where nothing was called positive) is `None`; a question that
 //! they cannot answer (a ROC curve of one class) is an [`Error::Argument`](crate::Error::Argument). No result is NaN.
+//!
+//! ```
+//! use nodal::metrics::{Confidence, Cutoff, Scored};
+//! let scored = Scored::new(&[0.1, 0.4, 0.35, 0.8], &[false, false, true, true])?;
+//! assert_eq!(scored.auc()?.value, 0.75);
+//! let calls = scored.confusion(Cutoff::Youden.choose(&scored)?);
+//! let sensitivity = calls.sensitivity();
+//! println!("{:?} {:?}", sensitivity.value(), sensitivity.exact(Confidence::P95));
+//! # Ok::<(), nodal::Error>(())
+//! ```
 
 mod bootstrap;
 mod calibration;

@@ -21,7 +21,8 @@ pub struct Metric {
 }
 
 impl Metric {
-    fn share(name: &'static str, share: Proportion, confidence: Confidence) -> Self {
+    /// A share with its exact and Wilson intervals.
+    pub fn share(name: &'static str, share: Proportion, confidence: Confidence) -> Self {
         Metric {
             name,
             value: share.value(),
@@ -32,8 +33,16 @@ impl Metric {
         }
     }
 
-    fn plain(name: &'static str, value: Option<f64>) -> Self {
+    /// A figure without an interval.
+    pub fn plain(name: &'static str, value: Option<f64>) -> Self {
         Metric { name, value, share: None, interval: None, wilson: None, bootstrap: None }
+    }
+
+    /// `auc` with DeLong's interval, where `scored` has both classes.
+    pub fn auc(scored: &Scored, confidence: Confidence) -> Self {
+        let auc = scored.auc().ok();
+        let interval = auc.and_then(|auc| auc.interval(confidence));
+        Metric { interval, ..Metric::plain("auc", auc.map(|auc| auc.value)) }
     }
 }
 
@@ -80,11 +89,7 @@ pub fn summary(
     draws: Option<(&[usize], Bootstrap)>,
 ) -> Result<Vec<Metric>> {
     let mut metrics = scored.confusion(threshold).metrics(confidence);
-    let auc = scored.auc().ok();
-    metrics.push(Metric {
-        interval: auc.and_then(|auc| auc.interval(confidence)),
-        ..Metric::plain("auc", auc.map(|auc| auc.value))
-    });
+    metrics.push(Metric::auc(scored, confidence));
     if let Some((clusters, options)) = draws {
         let intervals: [Option<Interval>; 10] = bootstrap(clusters, options, |counts| {
             let calls = of_calls(&scored.confusion_resampled(threshold, counts));

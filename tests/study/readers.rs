@@ -88,7 +88,7 @@ fn bad_input_gives_one_sentence() {
         ("nameless.csv", "has no column `case`"),
         ("maybe.csv", "line 2: `call` is 1 or 0, yes or no, positive or negative, not `maybe`"),
         ("twice.csv", "line 3: R reads case `a` a second time"),
-        ("torn.csv", "line 3: case `a` had another label before"),
+        ("torn.csv", "line 3: the case had another label before"),
         ("alone.csv", "R: no case is negative"),
         ("many.csv", "are too many"),
         ("mm.csv", "a short axis of -3 mm"),

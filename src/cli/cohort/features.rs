@@ -66,6 +66,17 @@ impl Tally {
         self.cells.push((level, group, count));
     }
 
+    /// With its levels in the order of their names.
+    fn levels_sorted(self) -> Self {
+        let mut sorted = self.levels.clone();
+        sorted.sort_unstable();
+        let cells = self.cells.iter().map(|&(level, group, count)| {
+            (sorted.iter().position(|name| *name == self.levels[level]).unwrap_or(level), group, count)
+        });
+        let cells = cells.collect();
+        Tally { levels: sorted, cells }
+    }
+
     fn feature(self, groups: usize) -> nodal::Result<Feature> {
         let mut counts = vec![0; self.levels.len() * groups];
         self.cells.iter().for_each(|(level, group, count)| counts[level * groups + group] += count);
@@ -87,35 +98,34 @@ fn of_rows(sheet: &Sheet, group: &str, categories: &[String], ignore: &[String])
     let named = |list: &[String], name: &str| list.iter().any(|known| known.eq_ignore_ascii_case(name));
     let mut features = Vec::new();
     for (k, name) in sheet.columns().iter().enumerate() {
-        if k == column || NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)) || named(ignore, name) {
+        let is_name = NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
+        if k == column || is_name || named(ignore, name) {
             continue;
         }
         let fields: Vec<(usize, &str)> =
             sheet.rows().iter().zip(&of_row).filter_map(|(row, &at)| Some((at, row.get(Some(k))?))).collect();
+        let feature = of_column(&fields, groups.len(), named(categories, name));
         let about = |e: nodal::Error| sheet.problem(format!("column `{name}`: {e}"));
-        let feature = match numbers(&fields).filter(|_| !named(categories, name)) {
-            Some(values) => {
-                let of_group = |at: usize| {
-                    let own: Vec<f64> =
-                        values.iter().filter(|value| value.0 == at).map(|value| value.1).collect();
-                    Moments::of(&own)
-                };
-                Feature::Numbers(
-                    (0..groups.len()).map(of_group).collect::<nodal::Result<_>>().map_err(about)?,
-                )
-            }
-            None => {
-                let mut tally = Tally::default();
-                fields.iter().for_each(|(at, level)| tally.add(level, *at, 1));
-                tally.levels_sorted().feature(groups.len()).map_err(about)?
-            }
-        };
-        features.push((name.clone(), feature));
+        features.push((name.clone(), feature.map_err(about)?));
     }
     if features.is_empty() {
         anyhow::bail!(sheet.problem(format!("has no column of a feature beside `{group}`")));
     }
     Ok(Cohort { groups, features })
+}
+
+/// The feature of a column's fields, each with its group.
+fn of_column(fields: &[(usize, &str)], groups: usize, categories: bool) -> nodal::Result<Feature> {
+    if let Some(values) = numbers(fields).filter(|_| !categories) {
+        let of_group = |at: usize| {
+            let own: Vec<f64> = values.iter().filter(|value| value.0 == at).map(|value| value.1).collect();
+            Moments::of(&own)
+        };
+        return Ok(Feature::Numbers((0..groups).map(of_group).collect::<nodal::Result<_>>()?));
+    }
+    let mut tally = Tally::default();
+    fields.iter().for_each(|(at, level)| tally.add(level, *at, 1));
+    tally.levels_sorted().feature(groups)
 }
 
 /// The fields as numbers, where all are and they have more than two values.
@@ -125,19 +135,6 @@ fn numbers(fields: &[(usize, &str)]) -> Option<Vec<(usize, f64)>> {
     let first = values.first()?.1;
     let second = values.iter().map(|value| value.1).find(|value| *value != first)?;
     values.iter().any(|value| value.1 != first && value.1 != second).then_some(values)
-}
-
-impl Tally {
-    /// With its levels in the order of their names.
-    fn levels_sorted(self) -> Self {
-        let mut sorted = self.levels.clone();
-        sorted.sort_unstable();
-        let cells = self.cells.iter().map(|&(level, group, count)| {
-            (sorted.iter().position(|name| *name == self.levels[level]).unwrap_or(level), group, count)
-        });
-        let cells = cells.collect();
-        Tally { levels: sorted, cells }
-    }
 }
 
 fn of_figures(sheet: &Sheet) -> anyhow::Result<Cohort> {

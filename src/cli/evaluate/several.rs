@@ -20,12 +20,7 @@ fn of_level(study: &Study, level: &'static str, cases: &[Case]) -> anyhow::Resul
     let classes = &study.data.classes;
     let labels: Vec<usize> = cases.iter().filter_map(|case| case.label).collect();
     let calls: Vec<usize> = cases.iter().map(|case| call(&case.probabilities, 0, 0.5)).collect();
-    let scores: Vec<Vec<f64>> = cases.iter().map(|case| case.probabilities.clone()).collect();
     let all = MultiClass::count(&labels, &calls, classes.len())?;
-    // Without a case of some class there is no macro AUC.
-    let aucs = one_vs_rest_auc(&scores, &labels, classes.len()).ok();
-    let plain =
-        |name, value| Metric { name, value, share: None, interval: None, wilson: None, bootstrap: None };
     let section = |class: String, confusion, metrics, scored| Section {
         level,
         class,
@@ -36,34 +31,32 @@ fn of_level(study: &Study, level: &'static str, cases: &[Case]) -> anyhow::Resul
         metrics,
         scored,
     };
-    let accuracy = all.accuracy();
-    let together = vec![
-        Metric {
-            share: Some(accuracy),
-            interval: accuracy.exact(study.confidence),
-            wilson: accuracy.wilson(study.confidence),
-            ..plain("accuracy", accuracy.value())
-        },
-        plain("macro_sensitivity", all.macro_mean(|one| one.sensitivity().value())),
-        plain("macro_specificity", all.macro_mean(|one| one.specificity().value())),
-        plain("macro_ppv", all.macro_mean(|one| one.ppv().value())),
-        plain("macro_f1", all.macro_mean(Confusion::f1)),
-        plain(
-            "macro_auc",
-            aucs.map(|aucs| aucs.iter().map(|auc| auc.value).sum::<f64>() / classes.len() as f64),
-        ),
-    ];
-    let mut sections = vec![section("all".into(), None, together, None)];
+    let mut sections = vec![section("all".into(), None, together(study, cases, &labels, &all), None)];
     for (k, class) in classes.iter().enumerate() {
-        let own: Vec<f64> = scores.iter().map(|row| row[k]).collect();
+        let own: Vec<f64> = cases.iter().map(|case| case.probabilities[k]).collect();
         let scored = Scored::new(&own, &labels.iter().map(|&label| label == k).collect::<Vec<_>>())?;
         let one = all.one_vs_rest(k);
         let mut metrics = one.metrics(study.confidence);
-        let auc = scored.auc().ok();
-        let interval = auc.and_then(|auc| auc.interval(study.confidence));
-        metrics.push(Metric { interval, ..plain("auc", auc.map(|auc| auc.value)) });
-        metrics.push(plain("average_precision", scored.average_precision().ok()));
+        metrics.push(Metric::auc(&scored, study.confidence));
+        metrics.push(Metric::plain("average_precision", scored.average_precision().ok()));
         sections.push(section(class.clone(), Some(one), metrics, Some(scored)));
     }
     Ok(sections)
+}
+
+/// The accuracy, and the plain means over the classes.
+fn together(study: &Study, cases: &[Case], labels: &[usize], all: &MultiClass) -> Vec<Metric> {
+    let classes = study.data.classes.len();
+    let scores: Vec<Vec<f64>> = cases.iter().map(|case| case.probabilities.clone()).collect();
+    // Without a case of some class there is no macro AUC.
+    let aucs = one_vs_rest_auc(&scores, labels, classes).ok();
+    let macro_auc = aucs.map(|aucs| aucs.iter().map(|auc| auc.value).sum::<f64>() / classes as f64);
+    vec![
+        Metric::share("accuracy", all.accuracy(), study.confidence),
+        Metric::plain("macro_sensitivity", all.macro_mean(|one| one.sensitivity().value())),
+        Metric::plain("macro_specificity", all.macro_mean(|one| one.specificity().value())),
+        Metric::plain("macro_ppv", all.macro_mean(|one| one.ppv().value())),
+        Metric::plain("macro_f1", all.macro_mean(Confusion::f1)),
+        Metric::plain("macro_auc", macro_auc),
+    ]
 }

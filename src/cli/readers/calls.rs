@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nodal::metrics::reading::{Criteria, Rule};
 use nodal::metrics::{Confusion, Scored};
 
 use super::super::evaluate::cases::of_predictions;
-use super::super::sheet::{Row, Sheet};
+use super::super::sheet::Sheet;
+use super::judge::Judge;
 
 /// Cases that counts may stand for.
 const MOST: u64 = 10_000_000;
-/// The columns of the criteria.
-const CRITERIA: [&str; 3] = ["irregular_border", "heterogeneous_signal", "round_shape"];
 
 /// One case as it was read.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +35,30 @@ impl Reading {
     fn new(reader: &str, way: &str) -> Self {
         let (cases, confusion) = (BTreeMap::new(), Confusion::default());
         Reading { reader: reader.into(), way: way.into(), cases, confusion }
+    }
+
+    /// Adds a case, or `many` that have no name; says what is wrong with it.
+    fn add(&mut self, case: Option<&str>, read: Read, many: u64) -> Result<(), String> {
+        self.confusion.add(read.label, read.call, many);
+        if self.confusion.total() > MOST {
+            return Err(format!("more than {MOST} cases are too many"));
+        }
+        match case {
+            Some(case) if self.cases.insert(case.to_string(), read).is_some() => {
+                Err(format!("{} reads case `{case}` a second time", self.name()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is wrong with a reading of one class.
+    fn missing_class(&self) -> Option<String> {
+        let class = match (self.confusion.positives(), self.confusion.negatives()) {
+            (0, _) => "positive",
+            (_, 0) => "negative",
+            _ => return None,
+        };
+        Some(format!("{}: no case is {class}, and metrics need both", self.name()))
     }
 
     /// The reader and the way, in one.
@@ -74,83 +96,33 @@ pub fn open(path: &Path) -> anyhow::Result<Vec<Reading>> {
     let mut readings: Vec<Reading> = Vec::new();
     let mut truth = BTreeMap::new();
     for row in sheet.rows() {
-        let (reader, truly) = (sheet.field(row, reader)?, sheet.yes(row, label)?);
+        let (reader, label) = (sheet.field(row, reader)?, sheet.yes(row, label)?);
+        let case = case.map(|case| sheet.field(row, case)).transpose()?;
+        let many = count.map_or(Ok(1), |count| sheet.count(row, count))?;
+        if case.is_some_and(|case| *truth.entry(case).or_insert(label) != label) {
+            anyhow::bail!(sheet.wrong(row, "the case had another label before"));
+        }
         for (rule, call) in judge.calls(&sheet, row)? {
             let way: Vec<&str> = row.get(way).into_iter().chain(rule).collect();
-            let way = way.join(", ");
-            let found = readings.iter().position(|known| known.reader == reader && known.way == way);
-            let at = found.unwrap_or_else(|| {
-                readings.push(Reading::new(reader, &way));
-                readings.len() - 1
-            });
-            let many = count.map_or(Ok(1), |count| sheet.count(row, count))?;
-            let reading = &mut readings[at];
-            reading.confusion.add(truly, call, many);
-            if reading.confusion.total() > MOST {
-                anyhow::bail!(sheet.wrong(row, format!("more than {MOST} cases are too many")));
-            }
-            if let Some(case) = case {
-                let case = sheet.field(row, case)?;
-                let read = Read { label: truly, call, score: f64::from(u8::from(call)) };
-                if reading.cases.insert(case.to_string(), read).is_some() {
-                    let twice = format!("{} reads case `{case}` a second time", reading.name());
-                    anyhow::bail!(sheet.wrong(row, twice));
-                }
-                if *truth.entry(case).or_insert(truly) != truly {
-                    anyhow::bail!(sheet.wrong(row, format!("case `{case}` had another label before")));
-                }
-            }
+            let read = Read { label, call, score: f64::from(u8::from(call)) };
+            let added = place(&mut readings, reader, &way.join(", ")).add(case, read, many);
+            added.map_err(|problem| sheet.wrong(row, problem))?;
         }
     }
-    for reading in &readings {
-        let class = match (reading.confusion.positives(), reading.confusion.negatives()) {
-            (0, _) => "positive",
-            (_, 0) => "negative",
-            _ => continue,
-        };
-        anyhow::bail!(
-            sheet.problem(format!("{}: no case is {class}, and metrics need both", reading.name()))
-        );
+    match readings.iter().find_map(Reading::missing_class) {
+        Some(problem) => Err(sheet.problem(problem).into()),
+        None => Ok(readings),
     }
-    Ok(readings)
 }
 
-/// Where a call comes from: a column, or three criteria and a diameter.
-enum Judge {
-    Call(usize),
-    Criteria([usize; 3], Option<usize>),
-}
-
-impl Judge {
-    fn of(sheet: &Sheet) -> anyhow::Result<Self> {
-        if let Some(call) = sheet.column("call") {
-            return Ok(Judge::Call(call));
-        }
-        let mut columns = [0; 3];
-        for (column, name) in columns.iter_mut().zip(CRITERIA) {
-            *column = sheet.column(name).ok_or_else(|| {
-                sheet.problem(format!("has neither a column `call` nor all of {}", CRITERIA.join(", ")))
-            })?;
-        }
-        Ok(Judge::Criteria(columns, sheet.column("short_axis_mm")))
+/// The reading of `reader` in one way, added when it is new.
+fn place<'a>(readings: &'a mut Vec<Reading>, reader: &str, way: &str) -> &'a mut Reading {
+    let found = readings.iter().position(|known| known.reader == reader && known.way == way);
+    let at = found.unwrap_or(readings.len());
+    if found.is_none() {
+        readings.push(Reading::new(reader, way));
     }
-
-    /// The calls of a row, by rule where there are rules.
-    fn calls(&self, sheet: &Sheet, row: &Row) -> anyhow::Result<Vec<(Option<&'static str>, bool)>> {
-        let (columns, diameter) = match self {
-            Judge::Call(call) => return Ok(vec![(None, sheet.yes(row, *call)?)]),
-            Judge::Criteria(columns, diameter) => (columns, *diameter),
-        };
-        let [irregular_border, heterogeneous_signal, round_shape] =
-            [sheet.yes(row, columns[0])?, sheet.yes(row, columns[1])?, sheet.yes(row, columns[2])?];
-        let criteria = Criteria { irregular_border, heterogeneous_signal, round_shape };
-        let mm = diameter.map(|column| sheet.number(row, column)).transpose()?;
-        if let Some(mm) = mm.filter(|mm| *mm <= 0.0) {
-            anyhow::bail!(sheet.wrong(row, format!("a short axis of {mm} mm is none")));
-        }
-        let call = |rule: Rule| Some((Some(rule.name()), rule.call(criteria, mm)?));
-        Ok(Rule::ALL.into_iter().filter_map(call).collect())
-    }
+    &mut readings[at]
 }
 
 /// The network as one more reader of the cases that the others read.

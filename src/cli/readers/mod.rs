@@ -1,6 +1,7 @@
 //! `nodal readers`: how good readers are, how far they agree, and how they stand against the network.
 
 mod calls;
+mod judge;
 mod pairs;
 mod report;
 
@@ -47,7 +48,7 @@ Rules: without the short axis, at least two criteria. With it, below 5 mm all th
 the paper's text asks all three, while the guideline it cites calls every node of 9 mm or more suspicious: both are shown.
 
 An AUC of calls is (sensitivity + specificity) / 2. Readings of the same cases are compared in pairs: Cohen's kappa, DeLong's \
-paired test of the AUCs, McNemar's exact test of who is right.";
+paired test of the AUCs, McNemar's exact test of who is right, all as if cases were independent.";
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let confidence = Confidence::new(options.confidence)?;

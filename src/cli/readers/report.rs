@@ -13,9 +13,7 @@ const COLUMNS: [&str; 6] = ["ppv", "npv", "sensitivity", "specificity", "auc", "
 /// Every metric of a reading, the AUC last.
 fn metrics(reading: &Reading, confidence: Confidence) -> nodal::Result<Vec<Metric>> {
     let mut metrics = reading.confusion.metrics(confidence);
-    let auc = reading.scored()?.auc()?;
-    let (value, interval) = (Some(auc.value), auc.interval(confidence));
-    metrics.push(Metric { name: "auc", value, share: None, interval, wilson: None, bootstrap: None });
+    metrics.push(Metric::auc(&reading.scored()?, confidence));
     Ok(metrics)
 }
 
