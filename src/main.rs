@@ -31,6 +31,12 @@ enum Command {
     Plan(cli::plan::Options),
     /// Classify crops: a probability for each
     Predict(cli::predict::Options),
+    /// Judge predictions: metrics with intervals, per image, node and patient
+    Evaluate(cli::evaluate::Options),
+    /// Judge readers: metrics, kappa, AUC against AUC and against the network
+    Readers(cli::readers::Options),
+    /// The table of clinical features: t test, chi-square, Fisher
+    Cohort(cli::cohort::Options),
     /// Compare every layer with a libtorch reference
     Verify(cli::verify::Options),
     /// Measure the latency per node and per layer
@@ -47,6 +53,9 @@ fn main() -> ExitCode {
         Command::Convert(options) => cli::convert::run(&options),
         Command::Plan(options) => cli::plan::run(&options),
         Command::Predict(options) => cli::predict::run(&options),
+        Command::Evaluate(options) => cli::evaluate::run(&options),
+        Command::Readers(options) => cli::readers::run(&options),
+        Command::Cohort(options) => cli::cohort::run(&options),
         Command::Verify(options) => cli::verify::run(&options),
         Command::Bench(options) => cli::bench::run(&options),
         #[cfg(any(feature = "cuda", feature = "sim"))]

@@ -1,11 +1,16 @@
 //! One file a command; here what they share: options, output, tables.
 
 pub mod bench;
+pub mod cohort;
 pub mod convert;
 pub mod devices;
+pub mod evaluate;
 pub mod init;
+mod network;
 pub mod plan;
 pub mod predict;
+pub mod readers;
+mod sheet;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 pub mod tune;
 pub mod verify;

@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use nodal::data::{Fit, Normalize, Preprocess, Sample, collect};
-use nodal::network::AvgPoolPadding;
-use nodal::{Image, Model, ModelOptions, Prediction, Weights};
+use nodal::data::collect;
 use serde_json::{Map, Value, json};
+
+use super::network::{NetworkOptions, Row};
 
 #[derive(Args)]
 pub struct Options {
@@ -17,22 +16,7 @@ pub struct Options {
     #[arg(long, value_name = "W")]
     weights: PathBuf,
     #[command(flatten)]
-    device: super::DeviceOptions,
-    /// Images a run takes
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    batch: usize,
-    /// Input size, 299 or HxW [default: what the weights say, or 299]
-    #[arg(long, value_parser = super::parse_size, value_name = "SIZE")]
-    size: Option<(usize, usize)>,
-    /// pad, resize or resize-pad [default: what the weights say, or pad]
-    #[arg(long, value_name = "FIT")]
-    fit: Option<Fit>,
-    /// tf, imagenet, mean:FILE or none [default: what the weights say, or tf]
-    #[arg(long, value_name = "HOW")]
-    normalize: Option<String>,
-    /// include or exclude [default: what the weights say, or include]
-    #[arg(long, value_name = "HOW")]
-    avg_pool_padding: Option<AvgPoolPadding>,
+    network: NetworkOptions,
     /// Print JSON
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -44,19 +28,13 @@ pub struct Options {
     inputs: Vec<PathBuf>,
 }
 
-/// One crop and what became of it.
-struct Row {
-    sample: Sample,
-    outcome: Result<Prediction, String>,
-}
-
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut samples = Vec::new();
     for input in &options.inputs {
         samples.extend(collect(input)?);
     }
-    let mut model = load(options)?;
-    let rows = classify(&mut model, options.batch, samples)?;
+    let mut model = options.network.open(&options.weights)?;
+    let rows = options.network.classify(&mut model, samples)?;
 
     let output = if options.json {
         format!("{:#}\n", as_json(&rows, model.classes()))
@@ -71,53 +49,6 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         anyhow::bail!("{failed} of {} images could not be read: see above", rows.len());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn load(options: &Options) -> anyhow::Result<Model> {
-    let weights = Weights::open(&options.weights)?;
-    let mut preprocess = Preprocess::of_weights(&weights)?;
-    preprocess.size = options.size.unwrap_or(preprocess.size);
-    preprocess.fit = options.fit.unwrap_or(preprocess.fit);
-    if let Some(text) = &options.normalize {
-        preprocess.normalize = Normalize::parse(text)?;
-    }
-    let model = ModelOptions {
-        batch: options.batch,
-        preprocess: Some(preprocess),
-        avg_pool_padding: options.avg_pool_padding,
-    };
-    Ok(Model::new(&weights, &options.device.open()?, &model)?)
-}
-
-/// Classifies all samples; an unreadable one is named and the rest goes on.
-fn classify(model: &mut Model, batch: usize, samples: Vec<Sample>) -> anyhow::Result<Vec<Row>> {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} crops, {eta} left")?;
-    // Hidden by itself when standard error is no terminal.
-    let progress = ProgressBar::new(samples.len() as u64).with_style(style);
-    let mut rows: Vec<Row> = Vec::with_capacity(samples.len());
-    for turn in samples.chunks(batch) {
-        let opened: Vec<nodal::Result<Image>> =
-            turn.iter().map(|sample| Image::open(&sample.image)).collect();
-        let mut images = Vec::with_capacity(turn.len());
-        let errors: Vec<Option<String>> = opened
-            .into_iter()
-            .map(|opened| opened.map(|image| images.push(image)).err().map(|e| e.to_string()))
-            .collect();
-        let mut predictions = model.classify_batch(&images)?.into_iter();
-        for (sample, error) in turn.iter().zip(errors) {
-            let outcome = match error {
-                Some(error) => {
-                    progress.suspend(|| eprintln!("nodal: {error}"));
-                    Err(error)
-                }
-                None => predictions.next().ok_or_else(|| "was not classified".to_string()),
-            };
-            rows.push(Row { sample: sample.clone(), outcome });
-            progress.inc(1);
-        }
-    }
-    progress.finish_and_clear();
-    Ok(rows)
 }
 
 fn as_json(rows: &[Row], classes: &[String]) -> Value {

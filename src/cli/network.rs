@@ -1,0 +1,87 @@
+//! A network as a command line names it, and the crops that go through it.
+
+use std::path::Path;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use nodal::data::{Fit, Normalize, Preprocess, Sample};
+use nodal::network::AvgPoolPadding;
+use nodal::{Image, Model, ModelOptions, Prediction, Weights};
+
+/// How crops become inputs, and where they are classified.
+#[derive(Args)]
+pub struct NetworkOptions {
+    #[command(flatten)]
+    device: super::DeviceOptions,
+    /// Images a run takes
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    batch: usize,
+    /// Input size, 299 or HxW [default: what the weights say, or 299]
+    #[arg(long, value_parser = super::parse_size, value_name = "SIZE")]
+    size: Option<(usize, usize)>,
+    /// pad, resize or resize-pad [default: what the weights say, or pad]
+    #[arg(long, value_name = "FIT")]
+    fit: Option<Fit>,
+    /// tf, imagenet, mean:FILE or none [default: what the weights say, or tf]
+    #[arg(long, value_name = "HOW")]
+    normalize: Option<String>,
+    /// include or exclude [default: what the weights say, or include]
+    #[arg(long, value_name = "HOW")]
+    avg_pool_padding: Option<AvgPoolPadding>,
+}
+
+/// One crop and what became of it.
+pub struct Row {
+    pub sample: Sample,
+    pub outcome: Result<Prediction, String>,
+}
+
+impl NetworkOptions {
+    /// The network with the weights of `path`.
+    pub fn open(&self, path: &Path) -> anyhow::Result<Model> {
+        let weights = Weights::open(path)?;
+        let mut preprocess = Preprocess::of_weights(&weights)?;
+        preprocess.size = self.size.unwrap_or(preprocess.size);
+        preprocess.fit = self.fit.unwrap_or(preprocess.fit);
+        if let Some(text) = &self.normalize {
+            preprocess.normalize = Normalize::parse(text)?;
+        }
+        let model = ModelOptions {
+            batch: self.batch,
+            preprocess: Some(preprocess),
+            avg_pool_padding: self.avg_pool_padding,
+        };
+        Ok(Model::new(&weights, &self.device.open()?, &model)?)
+    }
+
+    /// Classifies all samples; an unreadable one is named and the rest goes on.
+    pub fn classify(&self, model: &mut Model, samples: Vec<Sample>) -> anyhow::Result<Vec<Row>> {
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} crops, {eta} left")?;
+        // Hidden by itself when standard error is no terminal.
+        let progress = ProgressBar::new(samples.len() as u64).with_style(style);
+        let mut rows: Vec<Row> = Vec::with_capacity(samples.len());
+        for turn in samples.chunks(self.batch) {
+            let opened: Vec<nodal::Result<Image>> =
+                turn.iter().map(|sample| Image::open(&sample.image)).collect();
+            let mut images = Vec::with_capacity(turn.len());
+            let errors: Vec<Option<String>> = opened
+                .into_iter()
+                .map(|opened| opened.map(|image| images.push(image)).err().map(|e| e.to_string()))
+                .collect();
+            let mut predictions = model.classify_batch(&images)?.into_iter();
+            for (sample, error) in turn.iter().zip(errors) {
+                let outcome = match error {
+                    Some(error) => {
+                        progress.suspend(|| eprintln!("nodal: {error}"));
+                        Err(error)
+                    }
+                    None => predictions.next().ok_or_else(|| "was not classified".to_string()),
+                };
+                rows.push(Row { sample: sample.clone(), outcome });
+                progress.inc(1);
+            }
+        }
+        progress.finish_and_clear();
+        Ok(rows)
+    }
+}

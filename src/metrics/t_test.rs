@@ -1,0 +1,117 @@
+//! Student's t test of two means, from samples or from what a paper prints of them.
+
+use super::distributions::{t_two_sided, t_two_sided_quantile};
+use super::{Confidence, Interval, Test};
+use crate::error::{Error, Result};
+
+/// A sample by its size, mean and standard deviation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moments {
+    n: u64,
+    mean: f64,
+    sd: f64,
+}
+
+/// A t test.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TTest {
+    /// t and its two-sided P value.
+    pub test: Test,
+    /// Degrees of freedom, a fraction for Welch's test.
+    pub freedom: f64,
+    /// first mean − second mean.
+    pub difference: f64,
+    /// The difference's standard error.
+    pub standard_error: f64,
+}
+
+impl TTest {
+    /// difference ± t quantile · standard error.
+    pub fn interval(&self, confidence: Confidence) -> Interval {
+        let half = t_two_sided_quantile(1.0 - confidence.level(), self.freedom) * self.standard_error;
+        Interval { low: self.difference - half, high: self.difference + half }
+    }
+
+    fn new(first: &Moments, second: &Moments, variance: f64, freedom: f64) -> Result<Self> {
+        let difference = first.mean - second.mean;
+        if variance <= 0.0 {
+            return Err(Error::Argument(
+                "a t test needs values that vary, and the standard deviation of both groups is 0".into(),
+            ));
+        }
+        let standard_error = variance.sqrt();
+        let statistic = difference / standard_error;
+        let test = Test { statistic, p: t_two_sided(statistic, freedom) };
+        Ok(TTest { test, freedom, difference, standard_error })
+    }
+}
+
+impl Moments {
+    /// A sample of `n` values with this mean and sample standard deviation (n − 1 below).
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for fewer than two values, and unless both are finite and `sd` ≥ 0.
+    pub fn from_moments(n: u64, mean: f64, sd: f64) -> Result<Self> {
+        if n < 2 || !mean.is_finite() || !sd.is_finite() || sd < 0.0 {
+            return Err(Error::Argument(format!(
+                "a t test needs at least two values, a mean and a standard deviation of at least 0 in each \
+                 group, not n = {n}, mean {mean}, sd {sd}"
+            )));
+        }
+        Ok(Moments { n, mean, sd })
+    }
+
+    /// The moments of `values`.
+    ///
+    /// # Errors
+    /// As [`Self::from_moments`].
+    pub fn of(values: &[f64]) -> Result<Self> {
+        let n = values.len() as f64;
+        let mean = if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / n };
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let sd = if values.len() < 2 { 0.0 } else { (squares / (n - 1.0)).sqrt() };
+        Moments::from_moments(values.len() as u64, mean, sd)
+    }
+
+    /// How many values.
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// Their mean.
+    pub fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    /// Their standard deviation.
+    pub fn sd(&self) -> f64 {
+        self.sd
+    }
+
+    /// Student's test with one variance for both: s² = Σ (nᵢ − 1)sᵢ² / (n₁ + n₂ − 2), t = difference / √(s²(1/n₁ + 1/n₂)).
+    ///
+    /// Source: Student 1908, Biometrika 6:1.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when neither group varies.
+    pub fn t_test_pooled(&self, other: &Moments) -> Result<TTest> {
+        let (n1, n2) = (self.n as f64, other.n as f64);
+        let freedom = n1 + n2 - 2.0;
+        let pooled = ((n1 - 1.0) * self.sd.powi(2) + (n2 - 1.0) * other.sd.powi(2)) / freedom;
+        TTest::new(self, other, pooled * (1.0 / n1 + 1.0 / n2), freedom)
+    }
+
+    /// Welch's test without that assumption: t = difference / √(v₁ + v₂), vᵢ = sᵢ²/nᵢ, with
+    /// (v₁ + v₂)² / Σ vᵢ²/(nᵢ − 1) degrees of freedom.
+    ///
+    /// Source: Welch 1947, Biometrika 34:28; Satterthwaite 1946, Biometrics Bull 2:110.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when neither group varies.
+    pub fn t_test_welch(&self, other: &Moments) -> Result<TTest> {
+        let (n1, n2) = (self.n as f64, other.n as f64);
+        let (v1, v2) = (self.sd.powi(2) / n1, other.sd.powi(2) / n2);
+        let freedom = (v1 + v2).powi(2) / (v1 * v1 / (n1 - 1.0) + v2 * v2 / (n2 - 1.0));
+        TTest::new(self, other, v1 + v2, freedom)
+    }
+}

@@ -1,0 +1,9 @@
+//! The commands of a study, `evaluate`, `readers` and `cohort`, as a user drives them.
+#![cfg(all(feature = "cli", feature = "cpu"))]
+#![allow(clippy::unwrap_used)] // a test may panic
+
+mod cohort;
+mod evaluate;
+mod folder;
+mod paper;
+mod readers;
