@@ -101,6 +101,11 @@ impl DeviceOptions {
         Ok(device)
     }
 
+    /// Whether a device was asked for.
+    pub fn is_given(&self) -> bool {
+        self.device != "auto"
+    }
+
     /// Refuses the options called `named` where they would not count for `what`.
     ///
     /// # Errors

@@ -54,6 +54,19 @@ impl NetworkOptions {
         Ok(Model::new(&weights, &self.device.open()?, &model)?)
     }
 
+    /// The first of these options that was given, where no network runs.
+    pub fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--device", self.device.is_given()),
+            ("--batch", self.batch != 1),
+            ("--size", self.size.is_some()),
+            ("--fit", self.fit.is_some()),
+            ("--normalize", self.normalize.is_some()),
+            ("--avg-pool-padding", self.avg_pool_padding.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+    }
+
     /// Classifies all samples; an unreadable one is named and the rest goes on.
     pub fn classify(&self, model: &mut Model, samples: Vec<Sample>) -> anyhow::Result<Vec<Row>> {
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} crops, {eta} left")?;

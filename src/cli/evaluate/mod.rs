@@ -129,6 +129,11 @@ struct Study {
 
 fn open(options: &Options) -> anyhow::Result<Cases> {
     let data = &options.data;
+    if let (None, Some(name)) = (&options.weights, options.network.given()) {
+        anyhow::bail!(
+            "{name} counts only where a network runs: name its weights with --weights, or leave it out"
+        );
+    }
     let cases = match &options.weights {
         Some(weights) => cases::of_network(data, weights, &options.network)?,
         None if data.is_dir() => {

@@ -13,7 +13,7 @@ pub enum TrainOp {
         layer: String,
         /// The convolution's output z.
         input: View,
-        /// Mean [C], then 1/√(variance + ε) [C].
+        /// Mean, then 1/√(variance + ε), C values each.
         stats: View,
     },
     /// y = max(γ·(z − mean)/√(variance + ε) + β, 0).
@@ -29,11 +29,11 @@ pub enum TrainOp {
     },
     /// The batch's mean loss of logits and labels, and its gradient.
     Loss {
-        /// [N, K].
+        /// N·K values.
         logits: View,
         /// One value.
         loss: View,
-        /// [N, K].
+        /// N·K values.
         gradient: View,
     },
     /// dW = dyᵀ·x, db = Σ dy, dx = dy·W.
@@ -84,7 +84,7 @@ pub enum TrainOp {
         /// dγ, then dβ, in the gradients of all parameters.
         gradients: View,
     },
-    /// dW[k,c,r,s] = Σ_{n,p,q} dz[n,k,p,q]·x[n, c, p·stride_h − pad_h + r, q·stride_w − pad_w + s].
+    /// `dW[k,c,r,s] = Σ_{n,p,q} dz[n,k,p,q]·x[n, c, p·stride_h − pad_h + r, q·stride_w − pad_w + s]`.
     Conv2dBackwardWeight {
         /// The convolution.
         conv: Conv2d,
