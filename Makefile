@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help nvrtc build demo test check bench reference peers gpu-bundle fuzz clean
 
-NODAL := target/release/nodal
+NODAL := $(or $(CARGO_TARGET_DIR),target)/release/nodal
 DEMO := target/demo
 CROPS := examples/crops/val
 VENV ?= target/venv

@@ -37,10 +37,11 @@ mod gpu {
         // target/PROFILE/build/nodal-HASH/out: kernels are shared by all profiles.
         let target = out.ancestors().nth(4).unwrap_or(&out);
         let nvrtc = kernelc::find(&root.join("target/nvrtc"), OLDEST).map_err(|e| {
-            format!(
-                "{e}: run `make nvrtc`, which fetches it without a CUDA toolkit, or build without GPU kernels: \
-                 --no-default-features --features cpu,cli"
-            )
+            let way_out = "or build without GPU kernels: --no-default-features --features cpu,cli";
+            match std::env::var_os("NVRTC_LIB") {
+                Some(_) => format!("{e}, {way_out}"),
+                None => format!("{e}: run `make nvrtc`, which fetches it without a CUDA toolkit, {way_out}"),
+            }
         })?;
         let sources = Sources::read(&root.join("kernels")).map_err(|e| e.to_string())?;
         let compiled = kernelc::compile(&nvrtc, &sources, &targets(&nvrtc)?, &target.join("kernels"));

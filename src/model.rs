@@ -224,7 +224,9 @@ pub fn outputs_of(weights: &Weights) -> Result<usize> {
             Err(Error::tensor(
                 weights.path(),
                 "fc.weight",
-                format!("expected shape [K, {expected}], got {shape:?}"),
+                format!(
+                    "expected shape [K, {expected}], got {shape:?}: these are not the weights of an Inception-v3"
+                ),
             ))
         }
         None => Err(Error::tensor(

@@ -117,13 +117,13 @@ fn bad_input_gives_one_sentence() {
         ("header.jpg", "cannot be decoded"),
         ("wide.bmp", "10000×10000 pixels"),
         ("flat.bmp", "flat.bmp"),
-        ("nowhere.jpg", "cannot read"),
+        ("nowhere.jpg", "there is no such file or folder"),
         ("no-images", "holds no image"),
         ("other.csv", "no column `image`"),
         ("ragged.csv", "line 3: expected 2 fields"),
         ("none.csv", "lists no image"),
         ("missing.csv", "nowhere.jpg: cannot read"),
-        ("nowhere.csv", "cannot read"),
+        ("nowhere.csv", "there is no such file or folder"),
     ] {
         predict(&[&at(image)], says);
     }
@@ -217,7 +217,12 @@ fn a_csv_with_nodes_gives_a_table_per_node() {
     assert!(text.contains("A, 1") && text.contains("B, 1"), "two patients' nodes are two: {text}");
     let csv = ok(&["predict", "--weights", &weights, "--csv", &WORLD.at("nodes.csv")]);
     let lines: Vec<&str> = csv.lines().collect();
-    assert_eq!((lines.len(), lines[0]), (3, "image,class,negative,positive,error"));
+    assert_eq!((lines.len(), lines[0]), (3, "image,node,patient,class,negative,positive,error"));
+    let json = ok(&["predict", "--weights", &weights, "--json", &WORLD.at("patients.csv")]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json["results"][1]["node"] == "1" && json["results"][1]["patient"] == "B", "{json}");
+    let csv = ok(&["predict", "--weights", &weights, "--csv", &WORLD.at("crops/a.jpg")]);
+    assert_eq!(csv.lines().next(), Some("image,class,negative,positive,error"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    super::check_output(&options.output)?;
     let weights = Weights::open(&options.input)?;
     weights.save(&options.output)?;
     super::print(&format!("{}: {} tensors\n", options.output.display(), weights.names().count()))?;

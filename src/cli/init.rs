@@ -28,6 +28,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    super::check_output(&options.output)?;
     let network = Network::inception_v3(options.size, options.classes, AvgPoolPadding::Include)?;
     let mut weights = Weights::random(options.seed, &network.parameters())?;
     Preprocess { size: options.size, ..Preprocess::default() }.note(&mut weights);

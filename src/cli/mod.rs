@@ -16,6 +16,7 @@ pub mod tune;
 pub mod verify;
 
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 use std::path::PathBuf;
 
@@ -62,7 +63,9 @@ impl DeviceOptions {
     /// The device that was asked for, `other` where that was left to nodal.
     pub fn open_or(&self, other: &str) -> anyhow::Result<Device> {
         match self.device.as_str() {
-            "auto" => Ok(Device::open(other, self.threads)?),
+            "auto" if self.card.is_none() && self.checks.is_none() && !self.no_graph && !self.is_tuned() => {
+                Ok(Device::open(other, self.threads)?)
+            }
             _ => self.open(),
         }
     }
@@ -70,8 +73,20 @@ impl DeviceOptions {
     /// The device that was asked for.
     pub fn open(&self) -> anyhow::Result<Device> {
         let sim = self.device == "sim" || self.device.starts_with("sim:");
-        if (!sim && self.checks.is_some()) || (self.device != "sim" && self.card.is_some()) {
-            anyhow::bail!("--card and --checks belong to --device sim, not to {}", self.device);
+        match (&self.card, self.checks) {
+            (Some(card), _) if self.device.starts_with("sim:") => {
+                anyhow::bail!(
+                    "--device {} names a card, and so does --card {card}: leave one out",
+                    self.device
+                )
+            }
+            (Some(_), _) if !sim => {
+                anyhow::bail!("--card belongs to --device sim: add that, or leave it out")
+            }
+            (_, Some(_)) if !sim => {
+                anyhow::bail!("--checks belongs to --device sim: add that, or leave it out")
+            }
+            _ => {}
         }
         let name = match &self.card {
             Some(card) => format!("sim:{card}"),
@@ -101,6 +116,14 @@ impl DeviceOptions {
         Ok(device)
     }
 
+    /// Whether a tuning table was given.
+    fn is_tuned(&self) -> bool {
+        #[cfg(any(feature = "cuda", feature = "sim"))]
+        return self.tuning.is_some();
+        #[cfg(not(any(feature = "cuda", feature = "sim")))]
+        false
+    }
+
     /// Whether a device was asked for.
     pub fn is_given(&self) -> bool {
         self.device != "auto"
@@ -121,6 +144,20 @@ impl DeviceOptions {
             Some((name, _)) => anyhow::bail!("{name} does not count for {what}: leave it out"),
             None => Ok(()),
         }
+    }
+}
+
+/// Whether a file can be written at `path` as far as its folder tells: asked before long work.
+///
+/// # Errors
+/// When there is no such folder.
+pub fn check_output(path: &Path) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            anyhow::bail!("{}: the folder {} does not exist: create it", path.display(), folder.display())
+        }
+        _ => Ok(()),
     }
 }
 

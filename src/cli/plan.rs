@@ -75,12 +75,17 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 fn table(program: &Program) -> String {
-    let mut table = super::table(&["level", "step", "shapes", "layers", "MFLOP", "kB"], 4);
+    let cut = program.options.target.gpu.is_some();
+    let header = ["level", "step", "shapes", "layers", "tile, slices", "MFLOP", "kB"];
+    let header: Vec<&str> = header.into_iter().filter(|name| cut || *name != "tile, slices").collect();
+    let mut table = super::table(&header, header.len() - 2);
     for step in program.summary() {
-        let StepSummary { level, kind, shapes, name, flops, bytes } = step;
+        let StepSummary { level, kind, shapes, name, cut: own, flops, bytes } = step;
         let (mflop, kb) = (format!("{:.1}", flops as f64 / 1e6), format!("{:.1}", bytes as f64 / 1e3));
-        let name = name.replace('+', " + ");
-        table.add_row([level.to_string(), kind.to_string(), shapes, name, mflop, kb]);
+        let mut row = vec![level.to_string(), kind.to_string(), shapes, name.replace('+', " + ")];
+        row.extend(cut.then(|| own.unwrap_or_default()));
+        row.extend([mflop, kb]);
+        table.add_row(row);
     }
     let (steps, levels) = (program.steps.len(), program.levels());
     let (gflop, mb) = (program.flops() as f64 / 1e9, program.arena_bytes as f64 / 1e6);
@@ -91,7 +96,7 @@ fn table(program: &Program) -> String {
 
 /// What the arena holds where it is fullest.
 fn memory_table(memory: &MemoryUse) -> String {
-    let mut table = super::table(&["memory at its fullest level", "MB"], 1);
+    let mut table = super::table(&["memory at its fullest level, gaps apart", "MB"], 1);
     for (what, bytes) in kinds(memory) {
         table.add_row([what.replace('_', " "), format!("{:.1}", bytes as f64 / 1e6)]);
     }
@@ -123,7 +128,7 @@ fn describe(program: &Program) -> serde_json::Value {
     let step = |step: StepSummary| {
         json!({
             "level": step.level, "kind": step.kind, "layers": step.name.split('+').collect::<Vec<_>>(),
-            "shapes": step.shapes, "flops": step.flops, "bytes": step.bytes,
+            "shapes": step.shapes, "cut": step.cut, "flops": step.flops, "bytes": step.bytes,
         })
     };
     // A GPU has its input in the host's memory.

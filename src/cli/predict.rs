@@ -31,6 +31,9 @@ pub struct Options {
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut samples = Vec::new();
     for input in &options.inputs {
+        if !input.exists() {
+            anyhow::bail!("{}: there is no such file or folder", input.display());
+        }
         samples.extend(collect(input)?);
     }
     let mut model = options.network.open(&options.weights)?;
@@ -53,16 +56,22 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 
 fn as_json(rows: &[Row], classes: &[String]) -> Value {
     let result = |row: &Row| {
-        let image = row.sample.image.display().to_string();
+        let mut about = Map::new();
+        about.insert("image".into(), row.sample.image.display().to_string().into());
+        for (key, value) in [("node", &row.sample.node), ("patient", &row.sample.patient)] {
+            about.extend(value.as_ref().map(|value| (key.to_string(), value.clone().into())));
+        }
         match &row.outcome {
-            Err(error) => json!({"image": image, "error": error}),
+            Err(error) => _ = about.insert("error".into(), error.clone().into()),
             Ok(prediction) => {
                 let named = classes.iter().zip(&prediction.probabilities);
                 let probabilities: Map<String, Value> =
                     named.map(|(name, p)| (name.clone(), number(*p))).collect();
-                json!({"image": image, "class": classes[prediction.class], "probabilities": probabilities})
+                about.insert("class".into(), classes[prediction.class].clone().into());
+                about.insert("probabilities".into(), probabilities.into());
             }
         }
+        Value::from(about)
     };
     json!({"results": rows.iter().map(result).collect::<Vec<_>>()})
 }
@@ -74,11 +83,18 @@ fn number(p: f32) -> Value {
 
 fn as_csv(rows: &[Row], classes: &[String]) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let header = ["image", "class"].into_iter().chain(classes.iter().map(String::as_str)).chain(["error"]);
-    writer.write_record(header)?;
+    // Where the crops belong to, if a CSV told.
+    let places = rows.iter().any(|row| row.sample.node.is_some() || row.sample.patient.is_some());
+    let about = if places { &["image", "node", "patient"][..] } else { &["image"] };
+    let names = classes.iter().map(String::as_str);
+    writer.write_record(about.iter().copied().chain(["class"]).chain(names).chain(["error"]))?;
     for row in rows {
-        let image = row.sample.image.display().to_string();
-        let mut record = vec![image];
+        let mut record = vec![row.sample.image.display().to_string()];
+        if places {
+            record.extend(
+                [&row.sample.node, &row.sample.patient].map(|value| value.clone().unwrap_or_default()),
+            );
+        }
         match &row.outcome {
             Ok(prediction) => {
                 record.push(classes[prediction.class].clone());
@@ -86,7 +102,7 @@ fn as_csv(rows: &[Row], classes: &[String]) -> anyhow::Result<String> {
                 record.push(String::new());
             }
             Err(error) => {
-                record.resize(2 + classes.len(), String::new());
+                record.resize(about.len() + 1 + classes.len(), String::new());
                 record.push(error.clone());
             }
         }

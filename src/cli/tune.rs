@@ -29,6 +29,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     options.device.refuse("tuning", &["--checks", "--tuning", "--no-graph"])?;
+    super::check_output(&options.output)?;
     let device = options.device.open()?;
     let network = Network::inception_v3(options.size, options.classes, AvgPoolPadding::Include)?;
     let weights = Weights::random(0, &network.parameters())?;

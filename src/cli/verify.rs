@@ -34,6 +34,15 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &options.dump {
+        super::check_output(path)?;
+        if path.extension().is_some_and(|extension| extension != "safetensors") {
+            anyhow::bail!(
+                "{}: --dump writes safetensors: name a file that ends in .safetensors",
+                path.display()
+            );
+        }
+    }
     let tolerances = options.tolerance.as_deref().map(Tolerances::parse).transpose()?.unwrap_or_default();
     let reference = Reference::open(&options.reference)?;
     let weights = match &options.weights {

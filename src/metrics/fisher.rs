@@ -10,6 +10,9 @@ const MAX_STEPS: u64 = 20_000_000;
 /// The largest total whose factorials are tabulated.
 const MAX_TOTAL: u64 = 1_000_000;
 
+/// The most cells: the walk goes one deeper with each.
+const MAX_CELLS: usize = 1000;
+
 /// Tables count as no likelier than the observed one when their probabilities agree to this share, as in SciPy and R.
 const SAME: f64 = 1e-7;
 
@@ -23,7 +26,7 @@ impl Contingency {
     /// [`Error::Argument`] for fewer than two rows or columns, an empty one, or too many tables to look at.
     pub fn fisher(&self) -> Result<f64> {
         self.need_full("Fisher's test")?;
-        if self.total() > MAX_TOTAL {
+        if self.total() > MAX_TOTAL || self.cells().count() > MAX_CELLS {
             return Err(too_large());
         }
         let (rows, columns) = (self.row_sums(), self.column_sums());

@@ -39,6 +39,12 @@ impl TTest {
                 "a t test needs values that vary, and the standard deviation of both groups is 0".into(),
             ));
         }
+        if !variance.is_finite() || !freedom.is_finite() {
+            return Err(Error::Argument(format!(
+                "a t test cannot tell standard deviations of {} and {} from 0 or infinity: choose another unit",
+                first.sd, second.sd
+            )));
+        }
         let standard_error = variance.sqrt();
         let statistic = difference / standard_error;
         let test = Test { statistic, p: t_two_sided(statistic, freedom) };
@@ -111,7 +117,9 @@ impl Moments {
     pub fn t_test_welch(&self, other: &Moments) -> Result<TTest> {
         let (n1, n2) = (self.n as f64, other.n as f64);
         let (v1, v2) = (self.sd.powi(2) / n1, other.sd.powi(2) / n2);
-        let freedom = (v1 + v2).powi(2) / (v1 * v1 / (n1 - 1.0) + v2 * v2 / (n2 - 1.0));
+        // By shares, whose squares neither vanish nor overflow.
+        let (share1, share2) = (v1 / (v1 + v2), v2 / (v1 + v2));
+        let freedom = 1.0 / (share1 * share1 / (n1 - 1.0) + share2 * share2 / (n2 - 1.0));
         TTest::new(self, other, v1 + v2, freedom)
     }
 }

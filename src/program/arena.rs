@@ -64,6 +64,8 @@ fn set_lifetimes(program: &mut Program) {
     touch(program.logits.buffer, end);
     touch(program.probabilities.buffer, end);
     if let Some(learned) = &program.learned {
+        // From the last step to whoever reads it.
+        touch(learned.loss, end);
         // From one run to the next.
         for buffer in [learned.values, learned.momentum] {
             touch(buffer, 0);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{MapShape, Program, Step, View};
+use super::{MapShape, Program, Step, StepOp, Tile, View};
 
 /// One step as a reader wants to see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub struct StepSummary {
     pub name: String,
     /// `C×H×W` of what it reads, and of what it writes.
     pub shapes: String,
+    /// How it is cut for a GPU: pixels × channels × groups of a block, and slices of each convolution's sum.
+    pub cut: Option<String>,
     /// Floating-point operations on the whole batch.
     pub flops: u64,
     /// Bytes it must move at least.
@@ -46,11 +48,19 @@ impl Program {
             level: step.level,
             kind: step.kind(),
             name: step.name.clone(),
+            cut: cut(step),
             shapes: format!("{} → {written}", join(step.inputs())),
             flops: step.flops(self),
             bytes: step.bytes(self),
         }
     }
+}
+
+fn cut(step: &Step) -> Option<String> {
+    let StepOp::Conv2dGroup(group) = &step.op else { return None };
+    let slices: Vec<String> = group.convs.iter().map(|(_, tiling)| tiling.slices.to_string()).collect();
+    let Tile { pixels, channels, groups } = group.tile;
+    Some(format!("{pixels}×{channels}×{groups}, {}", slices.join("+")))
 }
 
 impl fmt::Display for Program {

@@ -120,7 +120,15 @@ impl Reference {
     ) -> Result<Report> {
         let tolerances = &tolerances.on(device);
         let batch = self.input.shape()[0];
-        let network = Network::inception_v3(self.size(), outputs_of(weights)?, self.padding)?;
+        let outputs = outputs_of(weights)?;
+        if let Some(&[_, classes]) = self.file.shape("logits").filter(|shape| shape[1] != outputs) {
+            return Err(Error::Shape {
+                what: format!("{}: outputs of the last layer", weights.path().display()),
+                expected: format!("{classes}, as in the reference"),
+                got: outputs.to_string(),
+            });
+        }
+        let network = Network::inception_v3(self.size(), outputs, self.padding)?;
         let options = Options { fusion, keep: Keep::Layers, ..Options::new(batch, device.target()) };
         let mut engine = Engine::new(Program::lower(&network, &options)?, weights, device)?;
         engine.input().copy_from_slice(self.input.data());

@@ -28,7 +28,10 @@ pub fn find(fetched: &Path, needed: u32) -> Result<Nvrtc> {
         if let Some(nvrtc) = fits(Path::new(&path)) {
             return Ok(nvrtc);
         }
-        return Err(Error(format!("NVRTC_LIB: {}", passed_over.join("; "))));
+        let why = passed_over.join("; ");
+        return Err(Error(format!(
+            "NVRTC_LIB: {why}: let it name a libnvrtc.so.12 of CUDA 12, or unset it and run `make nvrtc`"
+        )));
     }
     let folders = std::env::var_os("CUDA_PATH")
         .map(PathBuf::from)

@@ -90,7 +90,7 @@ impl Report<'_> {
                 step.estimate.bound.to_string(),
                 percent(Self::gflops(summary, step.estimate.us) / peak),
                 format!("{:.0}", step.work().blocks),
-                percent(step.loop_fma_share),
+                if step.loop_fma_share > 0.0 { percent(step.loop_fma_share) } else { "-".into() },
                 percent(step.sector_use),
                 summary.name.replace('+', " + "),
             ]);
@@ -100,7 +100,7 @@ impl Report<'_> {
         let reached = self.program.flops() as f64 / self.model.us / 1e3 / peak;
         format!(
             "{}\n{}, batch {batch}, {h}×{w}: {ms:.2} ms ({:.0} images/s), {} of the peak of {peak:.0} GFLOP/s\n{CAVEAT}\n\
-             fma: multiply-adds in the hottest loop, of its PTX instructions; sectors: bytes asked for, of those touched\n",
+             fma: multiply-adds in the hottest loop, of its PTX instructions, - where there is none; sectors: bytes asked for, of those touched\n",
             super::super::text(&table),
             self.card.title,
             batch as f64 * 1e3 / ms,

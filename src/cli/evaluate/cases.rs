@@ -57,6 +57,14 @@ pub fn of_predictions(path: &Path, positive: Option<&str>, need_labels: bool) ->
             None => None,
         };
         let probabilities = probabilities(&sheet, row, &columns, &classes)?;
+        for (column, named) in [(node, "node"), (patient, "patient")] {
+            if row.get(column).is_none() && sheet.rows().iter().any(|other| other.get(column).is_some()) {
+                anyhow::bail!(sheet.wrong(
+                    row,
+                    format!("`{named}` is empty here and not in other rows: fill it in or leave it out")
+                ));
+            }
+        }
         cases.push(Case { name: text(name), node: text(node), patient: text(patient), label, probabilities });
     }
     Ok(Cases { classes, cases })

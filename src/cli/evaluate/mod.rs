@@ -87,6 +87,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             confidence,
         }),
     };
+    let two = study.data.classes.len() == 2;
     let sections = match study.data.classes.len() {
         2 => {
             let positive = positive(options, &study.data)?;
@@ -99,7 +100,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         _ => several::sections(&study)?,
     };
     let output = match (options.json, options.csv) {
-        (true, _) => format!("{:#}\n", as_json(options, &sections)),
+        (true, _) => format!("{:#}\n", as_json(options, &sections, two)),
         (_, true) => report::as_csv(&sections)?,
         _ => report::as_tables(&sections, confidence),
     };
@@ -108,11 +109,14 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 /// The sections with what they were made by.
-fn as_json(options: &Options, sections: &[Section]) -> Value {
+fn as_json(options: &Options, sections: &[Section], two: bool) -> Value {
     let mut value = report::as_json(sections);
     value["pool"] = options.pool.to_possible_value().map_or(Value::Null, |pool| pool.get_name().into());
     value["confidence"] = options.confidence.into();
-    value["bootstrap"] = json!({"resamples": options.bootstrap, "seed": options.seed});
+    value["bootstrap"] = match two {
+        true => json!({"resamples": options.bootstrap, "seed": options.seed}),
+        false => Value::Null,
+    };
     value
 }
 

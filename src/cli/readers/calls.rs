@@ -91,6 +91,9 @@ pub fn open(path: &Path) -> anyhow::Result<Vec<Reading>> {
     let sheet = Sheet::open(path)?;
     let [reader, label] = [sheet.need("reader")?, sheet.need("label")?];
     let (way, count) = (sheet.column("reading"), sheet.column("count"));
+    if count.is_some() && sheet.column("case").is_some() {
+        anyhow::bail!(sheet.problem("has both `case` and `count`: a row is one case, or a number of them"));
+    }
     let case = if count.is_some() { None } else { Some(sheet.need("case")?) };
     let judge = Judge::of(&sheet)?;
     let mut readings: Vec<Reading> = Vec::new();

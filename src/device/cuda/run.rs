@@ -132,12 +132,11 @@ impl Cuda {
         while self.timers.len() <= self.program.steps.len() {
             self.timers.push(Event::timing(&self.context)?);
         }
-        // All at once: between two launches there is to be as little as possible.
-        let prepared = self.prepare_all(images)?;
         if self.graph {
             let graph = match self.timed.take().filter(|(captured, _)| *captured == images) {
                 Some((_, graph)) => graph,
                 None => {
+                    let prepared = self.prepare_all(images)?;
                     let capture = Capture::begin(&self.streams[0])?;
                     self.between_timers(&prepared, images, Event::record_in_graph)?;
                     capture.end()?
@@ -147,10 +146,11 @@ impl Cuda {
             // SAFETY: as in `replay`.
             unsafe { graph.launch(&self.streams[0]) }?;
         } else {
-            self.between_timers(&prepared, images, Event::record)?;
+            // All at once: between two launches there is to be as little as possible.
+            self.between_timers(&self.prepare_all(images)?, images, Event::record)?;
         }
         self.streams[0].synchronize()?;
-        for pair in self.timers[..=prepared.len()].windows(2) {
+        for pair in self.timers[..=self.program.steps.len()].windows(2) {
             let ms = pair[0].milliseconds_to(&pair[1])?;
             times.push(Duration::from_secs_f64(f64::from(ms.max(0.0)) / 1e3));
         }

@@ -7,7 +7,7 @@ use super::op::TrainOp;
 use crate::network::{MapShape, Network};
 use crate::program::lower::Lowering;
 use crate::program::step::{Conv2d, Pool2d, PoolKind, StepOp};
-use crate::program::{BufferId, Role, View};
+use crate::program::{BufferId, View};
 
 /// Appends loss, backward steps and update.
 pub(super) fn append(lowering: &mut Lowering<'_>, network: &Network, learned: &LearnedSet) {
@@ -21,7 +21,7 @@ pub(super) fn append(lowering: &mut Lowering<'_>, network: &Network, learned: &L
         last: logits.ready,
     };
     let gradient = backward.gradient(lowering, logits.view);
-    let loss = lowering.flat("loss", 1, Role::Workspace);
+    let loss = View { buffer: learned.loss, channel: 0, channels: 1 };
     let op = TrainOp::Loss { logits: logits.view, loss, gradient };
     lowering.push("loss", logits.ready, StepOp::Train(op));
     backward.contributions.push((gradient, logits.ready));

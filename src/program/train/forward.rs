@@ -46,7 +46,8 @@ impl Forward<'_> {
         let mut room = |name: &str, role: Role| lowering.flat(name, count, role).buffer;
         let values = room("parameters", Role::Parameters);
         let (gradients, momentum) = (room("gradients", Role::Gradients), room("momentum", Role::Momentum));
-        LearnedSet { parameters, values, gradients, momentum }
+        let loss = lowering.flat("loss", 1, Role::Workspace).buffer;
+        LearnedSet { parameters, values, gradients, momentum, loss }
     }
 
     fn layer(&mut self, lowering: &mut Lowering<'_>, layer: LayerId) {

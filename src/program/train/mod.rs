@@ -1,7 +1,7 @@
 //! A network lowered for training: the forward steps in training mode, the loss, the backward steps of all that learns, the update.
 //!
-//! The first `freeze` convolutions are frozen: they run as in inference, batch norm folded, and there is no gradient, no saved
-//! map and no backward step at or below them. Of every other convolution z, its bare output, is kept for the backward pass, and
+//! The first `freeze` convolutions are frozen: they run as in inference, batch norm folded, with no gradient, no saved map and no
+//! backward step of their own. Where a block is frozen in part, the gradient of its output is taken for all its channels. Of every other convolution z, its bare output, is kept for the backward pass, and
 //! y = ReLU(batch norm(z)) where the gradient of a filter that reads it needs it; where ReLU was flat is told from z. Sibling
 //! 1×1 convolutions stay one backward too: one product gives the gradient of what they read. The average pool stands behind its
 //! convolution as in inference, with which it commutes.
@@ -39,13 +39,25 @@ impl Training {
         if self.freeze > count {
             return Err(Error::Argument(format!("{} frozen convolutions: there are {count}", self.freeze)));
         }
+        let learns =
+            network.layers.iter().filter(|layer| matches!(layer.op, Op::BasicConv2d(_))).skip(self.freeze);
+        let single = |layer: &&crate::network::Layer| options.batch * layer.output.h * layer.output.w < 2;
+        if let Some(layer) = learns.into_iter().find(single) {
+            return Err(Error::Argument(format!(
+                "{} gives one value a channel, of which batch norm takes no variance: choose a larger batch or size",
+                layer.name
+            )));
+        }
         let planned = options.target.gpu.is_none()
             && options.fusion == Fusion::Full
             && options.input == Input::Values
             && options.keep == Keep::Output;
         match planned {
             true => Ok(()),
-            false => Err(Error::Argument("training is planned for the cpu, fused, on values only".into())),
+            false => Err(Error::Argument(
+                "training is planned for the cpu only, fused and on values: leave --device and --fuse out"
+                    .into(),
+            )),
         }
     }
 }
@@ -72,6 +84,8 @@ pub struct LearnedSet {
     pub gradients: BufferId,
     /// That of their momenta.
     pub momentum: BufferId,
+    /// That of the loss, one value.
+    pub loss: BufferId,
 }
 
 impl LearnedSet {

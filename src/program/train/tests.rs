@@ -54,6 +54,8 @@ fn a_batch_of_64_with_a_frozen_stem_takes_less_than_4_gigabytes() {
     let memory = program.memory_use();
     assert!(program.arena_bytes <= 4_000_000_000, "{}", program.arena_bytes);
     assert!(memory.total() <= program.arena_bytes);
+    let loss = &program.buffers[program.learned.as_ref().unwrap().loss];
+    assert_eq!(loss.live.1, program.levels(), "the loss is there when the run has ended");
     let learned = program.learned.as_ref().unwrap();
     assert_eq!(memory.parameters, 4 * learned.len());
     assert_eq!((memory.parameters, memory.parameters), (memory.gradients, memory.momentum));
@@ -125,9 +127,15 @@ fn siblings_are_one_step_backward_too() {
 fn what_is_not_planned_is_refused() {
     let refused = |options: &Options| Program::lower(&network(), options).unwrap_err().to_string();
     assert!(refused(&options(1, 95)).contains("95 frozen convolutions: there are 94"));
+    let small = Network::inception_v3((75, 75), 1, AvgPoolPadding::Include).unwrap();
+    let error = Program::lower(&small, &options(1, 3)).unwrap_err().to_string();
+    assert!(error.contains("one value a channel"), "{error}");
+    assert!(
+        Program::lower(&small, &options(2, 3)).is_ok() && Program::lower(&small, &options(1, 94)).is_ok()
+    );
     let gpu = Gpu { multiprocessors: 28, tiles: Vec::new(), tuning: None };
     let other = Options { target: Target::gpu(gpu), ..options(1, 0) };
-    assert!(refused(&other).contains("planned for the cpu"));
+    assert!(refused(&other).contains("planned for the cpu only"));
     assert!(refused(&Options { fusion: Fusion::None, ..options(1, 0) }).contains("planned for the cpu"));
     #[cfg(feature = "cpu")]
     {
