@@ -163,7 +163,7 @@ fn bad_input_gives_one_sentence() {
     refused(&["predict", "--weights", &reference("eval-75x75"), &crop], "`fc.weight`: missing");
     refused(&["init", "--seed", "-1", "-o", &at("x.pth")], "-1");
     refused(&["init", "--seed", "1", "-o", &at("x.onnx")], ".safetensors or .pth");
-    refused(&["init", "--seed", "1", "-o", &at("nowhere/x.pth")], "cannot write");
+    refused(&["init", "--seed", "1", "-o", &at("nowhere/x.pth")], "does not exist: create it");
     refused(&["init", "--seed", "1", "-o", &at("folder.pth")], "is no regular file");
     refused(&["init", "--seed", "1", "--classes", "0", "-o", &at("x.pth")], "0 classes");
     refused(&["init", "--seed", "1", "--class-names", "a,a", "-o", &at("x.pth")], "needs 2 different names");
