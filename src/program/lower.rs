@@ -306,16 +306,7 @@ impl Lowering<'_> {
     pub fn flat(&mut self, name: &str, values: usize, role: Role) -> View {
         let shape = MapShape { c: values, h: 1, w: 1 };
         let bytes = values * size_of::<f32>();
-        let layout = Layout::Nchw;
-        self.buffers.push(Buffer {
-            name: name.into(),
-            role,
-            shape,
-            layout,
-            offset_bytes: 0,
-            bytes,
-            live: (0, 0),
-        });
+        self.buffers.push(Buffer::new(name, role, shape, Layout::Nchw, bytes));
         self.whole(self.buffers.len() - 1)
     }
 
@@ -343,16 +334,7 @@ impl Lowering<'_> {
 
     fn buffer_in(&mut self, name: &str, shape: MapShape, layout: Layout) -> View {
         let bytes = layout.values(shape) * self.options.batch * size_of::<f32>();
-        let role = Role::Map;
-        self.buffers.push(Buffer {
-            name: name.into(),
-            role,
-            shape,
-            layout,
-            offset_bytes: 0,
-            bytes,
-            live: (0, 0),
-        });
+        self.buffers.push(Buffer::new(name, Role::Map, shape, layout, bytes));
         self.whole(self.buffers.len() - 1)
     }
 }

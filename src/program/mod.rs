@@ -202,6 +202,13 @@ pub struct Buffer {
     pub live: (usize, usize),
 }
 
+impl Buffer {
+    /// A buffer that has no place yet.
+    fn new(name: &str, role: Role, shape: MapShape, layout: Layout, bytes: usize) -> Self {
+        Buffer { name: name.into(), role, shape, layout, offset_bytes: 0, bytes, live: (0, 0) }
+    }
+}
+
 /// A network lowered for one batch, size and target.
 #[derive(Clone, Debug)]
 pub struct Program {

@@ -117,17 +117,8 @@ pub(super) fn schedule(program: &mut Program, gpu: &Gpu) {
 /// A buffer of `values` 32-bit values that belong to no image.
 fn buffer(program: &mut Program, name: &str, values: usize) -> View {
     let shape = MapShape { c: values, h: 1, w: 1 };
-    let (name, bytes) = (name.to_string(), values * size_of::<f32>());
-    let role = Role::Workspace;
-    program.buffers.push(Buffer {
-        name,
-        role,
-        shape,
-        layout: Layout::Nchw,
-        offset_bytes: 0,
-        bytes,
-        live: (0, 0),
-    });
+    let bytes = values * size_of::<f32>();
+    program.buffers.push(Buffer::new(name, Role::Workspace, shape, Layout::Nchw, bytes));
     View { buffer: program.buffers.len() - 1, channel: 0, channels: values }
 }
 

@@ -107,15 +107,7 @@ impl Maker {
     }
 
     fn buffer(&mut self, name: &str, shape: MapShape, layout: Layout) {
-        self.buffers.push(Buffer {
-            name: name.into(),
-            role: Role::Map,
-            shape,
-            layout,
-            offset_bytes: 0,
-            bytes: 0,
-            live: (0, 0),
-        });
+        self.buffers.push(Buffer::new(name, Role::Map, shape, layout, 0));
     }
 
     /// A layer that owns parameters and reads the input.
