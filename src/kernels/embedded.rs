@@ -1,8 +1,8 @@
 //! The kernels' code, embedded in the binary by `build.rs`: machine code for each architecture, PTX of the newest for later
 //! ones, PTX with line numbers for the simulator, and what each kernel needs of a multiprocessor.
 
+use super::Kernel;
 use super::card::{Multiprocessor, multiprocessor};
-use super::{Kernel, all};
 use crate::error::{Error, Result};
 
 /// One file of `kernels/`, compiled.
@@ -118,9 +118,4 @@ impl Resources {
         let warps = self.resident_blocks(threads) * threads.div_ceil(32);
         f64::from(warps) / f64::from(multiprocessor(self.architecture).warps)
     }
-}
-
-/// The kernel called `name`.
-pub fn kernel(name: &str) -> Option<Kernel> {
-    all().into_iter().find(|kernel| kernel.name == name)
 }

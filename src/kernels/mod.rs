@@ -19,7 +19,7 @@ mod softmax;
 
 pub use card::{CARDS, Card, fma_per_clock};
 pub use conv2d::TILES;
-pub use embedded::{Image, ImageKind, Resources, images, kernel, resources};
+pub use embedded::{Image, ImageKind, Resources, images, resources};
 pub use launch::{Kernel, Launch, Launches, Pointer, Region, Relocation};
 pub use model::{Bound, Estimate, Work, estimate};
 

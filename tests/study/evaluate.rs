@@ -90,6 +90,10 @@ fn one_column_and_several_classes() {
     assert_eq!(all["levels"]["image"][3]["metrics"]["sensitivity"]["value"], 0.5);
     assert_eq!(all["levels"]["node"][0]["cases"], 3);
     folder.refused(&["evaluate", "three.csv", "--cutoff", "youden"], "are for two classes");
+    for option in [["--threshold", "0.9"], ["--bootstrap", "10"], ["--seed", "4"]] {
+        let says = format!("{} is for two classes", option[0]);
+        folder.refused(&["evaluate", "three.csv", option[0], option[1]], &says);
+    }
 }
 
 #[test]

@@ -32,21 +32,22 @@ pub struct Options {
     /// The class that counts as positive, of two [default: the second; positive or 1 where `probability` is alone]
     #[arg(long, value_name = "CLASS")]
     positive: Option<String>,
-    /// Call positive from this probability on
-    #[arg(long, default_value_t = 0.5, value_name = "P")]
-    threshold: f64,
+    /// Call positive from this probability on, of two classes [default: 0.5]
+    #[arg(long, value_name = "P")]
+    threshold: Option<f64>,
     /// Choose the threshold on these data: youden, sensitivity=0.95 or specificity=0.95
     #[arg(long, conflicts_with = "threshold", value_name = "HOW")]
     cutoff: Option<Cutoff>,
     /// How sure intervals are
     #[arg(long, default_value_t = 0.95, value_name = "LEVEL")]
     confidence: f64,
-    /// Resamples of the bootstrap, which draws whole patients, else nodes, else images; 0 leaves it out
-    #[arg(long, default_value_t = 1000, value_name = "N")]
-    bootstrap: usize,
-    /// Seed of the bootstrap
-    #[arg(long, default_value_t = 1, value_name = "S")]
-    seed: u64,
+    /// Resamples of the bootstrap, which draws whole patients, else nodes, else images, of two classes; 0 leaves it out
+    /// [default: 1000]
+    #[arg(long, value_name = "N")]
+    bootstrap: Option<usize>,
+    /// Seed of the bootstrap [default: 1]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
     /// Print JSON, curves included
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -69,8 +70,26 @@ images of one node are not; and a bootstrap that draws patients or nodes as a wh
 vote of its images; a patient is positive where a node is, and has the largest probability among the nodes. A threshold that \
 --cutoff chooses on the data it is judged on flatters.";
 
+impl Options {
+    /// Resamples of the bootstrap, and their seed.
+    fn resamples(&self) -> (usize, u64) {
+        (self.bootstrap.unwrap_or(1000), self.seed.unwrap_or(1))
+    }
+
+    /// The first given option that has no effect on more than two classes.
+    fn for_two_classes(&self) -> Option<&'static str> {
+        let given = [
+            ("--threshold", self.threshold.is_some()),
+            ("--bootstrap", self.bootstrap.is_some()),
+            ("--seed", self.seed.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+    }
+}
+
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let threshold = options.threshold;
+    let threshold = options.threshold.unwrap_or(0.5);
+    let (resamples, seed) = options.resamples();
     if !(0.0..=1.0).contains(&threshold) {
         anyhow::bail!("--threshold {threshold}: a probability lies between 0 and 1");
     }
@@ -81,11 +100,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         pool: options.pool,
         cutoff: options.cutoff.unwrap_or(Cutoff::Threshold(threshold)),
         confidence,
-        bootstrap: (options.bootstrap > 0).then_some(Bootstrap {
-            resamples: options.bootstrap,
-            seed: options.seed,
-            confidence,
-        }),
+        bootstrap: (resamples > 0).then_some(Bootstrap { resamples, seed, confidence }),
     };
     let two = study.data.classes.len() == 2;
     let sections = match study.data.classes.len() {
@@ -97,7 +112,12 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             let classes = study.data.classes.join(", ");
             anyhow::bail!("--cutoff and --positive are for two classes, not for {classes}");
         }
-        _ => several::sections(&study)?,
+        _ => match options.for_two_classes() {
+            Some(name) => {
+                anyhow::bail!("{name} is for two classes, not for {}", study.data.classes.join(", "))
+            }
+            None => several::sections(&study)?,
+        },
     };
     let output = match (options.json, options.csv) {
         (true, _) => format!("{:#}\n", as_json(options, &sections, two)),
@@ -114,7 +134,10 @@ fn as_json(options: &Options, sections: &[Section], two: bool) -> Value {
     value["pool"] = options.pool.to_possible_value().map_or(Value::Null, |pool| pool.get_name().into());
     value["confidence"] = options.confidence.into();
     value["bootstrap"] = match two {
-        true => json!({"resamples": options.bootstrap, "seed": options.seed}),
+        true => {
+            let (resamples, seed) = options.resamples();
+            json!({"resamples": resamples, "seed": seed})
+        }
         false => Value::Null,
     };
     value
