@@ -59,7 +59,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         true => options.device.open_or("cpu")?,
         false => options.device.open()?,
     };
-    let training = options.train.then_some(Training { freeze: options.freeze });
+    let training = options.train.then_some(Training { freeze: options.freeze, ..Training::default() });
     let lowering = nodal::program::Options {
         fusion,
         training,

@@ -12,8 +12,8 @@ use crate::weights::Weights;
 /// Runs one [`Program`]. All memory is taken when it is made; a run takes none, but that a card's first run with another number of
 /// images makes its graph, and the simulator keeps books.
 pub struct Engine {
-    program: Program,
-    executor: Box<dyn Executor>,
+    pub(super) program: Program,
+    pub(super) executor: Box<dyn Executor>,
 }
 
 impl Engine {
@@ -25,7 +25,9 @@ impl Engine {
     pub fn new(program: Program, weights: &Weights, device: &Device) -> Result<Self> {
         weights.check(&program.network.parameters())?;
         let executor = executor(&program, weights, device)?;
-        Ok(Engine { program, executor })
+        let mut engine = Engine { program, executor };
+        engine.begin_training(weights)?;
+        Ok(engine)
     }
 
     /// What it runs.
@@ -119,7 +121,7 @@ impl Engine {
         self.executor.read(view, images, out)
     }
 
-    fn check(&self, images: usize) -> Result<()> {
+    pub(super) fn check(&self, images: usize) -> Result<()> {
         let batch = self.program.options.batch;
         if images == 0 || images > batch {
             return Err(Error::Shape {

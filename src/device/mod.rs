@@ -10,12 +10,14 @@ mod engine;
 mod sim;
 #[cfg(test)]
 mod tests;
+mod train;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 mod tune;
 
 pub use engine::Engine;
 #[cfg(feature = "sim")]
 pub use sim::{Modelled, ProgramModel, model};
+pub use train::StepResult;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 pub use tune::tune;
 
@@ -28,7 +30,7 @@ use crate::kernels::Card;
 use crate::program::Gpu;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 use crate::program::Tuning;
-use crate::program::{Target, View};
+use crate::program::{BufferId, Target, View};
 
 /// Runs one program on one device: what each device implements, and all that [`Engine`] needs of it.
 pub(crate) trait Executor: Send {
@@ -52,6 +54,12 @@ pub(crate) trait Executor: Send {
     /// # Errors
     /// [`Error::Device`] when the device fails.
     fn read(&self, view: View, images: usize, out: &mut [f32]) -> Result<()>;
+
+    /// Copies `values` into a buffer in which they lie as they are, from its value number `first` on.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails.
+    fn write(&mut self, buffer: BufferId, first: usize, values: &[f32]) -> Result<()>;
 }
 
 /// A device by choice, not yet in use.

@@ -202,9 +202,7 @@ fn check_conv(
             let sum = sums[((n * k + k_) * p + p_) * q + q_];
             match (folded, epilogue) {
                 (true, Epilogue::BiasRelu) => batch_norm(&weights, layer, k_, sum).max(0.0),
-                (true, Epilogue::None) => {
-                    batch_norm(&weights, layer, k_, sum) - batch_norm(&weights, layer, k_, 0.0)
-                }
+                (true, _) => batch_norm(&weights, layer, k_, sum) - batch_norm(&weights, layer, k_, 0.0),
                 (false, _) => sum,
             }
         });
@@ -397,7 +395,7 @@ fn global_pool_and_linear() {
         let logits = MapShape { c: k, h: 1, w: 1 };
         maker.layer("fc", Op::Linear, logits);
         let (x, y) = (maker.input(), maker.plain_output("y", logits));
-        maker.step("fc", StepOp::Linear { layer: "fc".into(), input: x, output: y });
+        maker.step("fc", StepOp::Linear { layer: "fc".into(), learned: None, input: x, output: y });
         let program = maker.finish(3);
         let weights = Weights::random(5, &program.network.parameters()).unwrap();
         let ours = run(&device, &program, &weights, &input, &["y"]);

@@ -3,7 +3,9 @@
 use super::launch::{Kernel, Launch, Pointer, Region};
 use super::parameters::{MapView, Parameters, constant};
 use crate::error::Result;
-use crate::program::{Conv2d, Conv2dGroup, Epilogue, FoldedBatchNorm, Layout, Program, Tile, Tiling, View};
+use crate::program::{
+    Conv2d, Conv2dGroup, Epilogue, Filters as From, FoldedBatchNorm, Layout, Program, Tile, Tiling, View,
+};
 use crate::program::{MAX_GROUP, STEP_TERMS, tiles};
 use crate::weights::Weights;
 
@@ -61,7 +63,7 @@ pub(super) fn constants(program: &Program, weights: &Weights, group: &Conv2dGrou
         let (mut k, mut bias) = (0, Vec::with_capacity(conv.output_channels()));
         for part in &conv.parts {
             let source = weights.f32(&format!("{}.conv.weight", part.layer))?;
-            let folded = match conv.folded {
+            let folded = match conv.filters == From::Folded {
                 true => FoldedBatchNorm::of(weights, &part.layer)?,
                 false => FoldedBatchNorm {
                     scale: vec![1.0; part.output.channels],

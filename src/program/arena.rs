@@ -3,7 +3,7 @@
 //! Greedy by size: the largest buffer first, each at the lowest offset where it meets no live neighbour. Source:
 //! Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020 (arXiv 2001.03288).
 
-use super::{Conv2dGroup, Input, Keep, Program, StepOp};
+use super::{Input, Keep, Program};
 
 /// Sets `live` and `offset_bytes` of every buffer, and `arena_bytes`.
 pub(super) fn place(program: &mut Program) {
@@ -52,7 +52,7 @@ fn set_lifetimes(program: &mut Program) {
         for view in step.inputs().iter().chain(&step.outputs()) {
             touch(view.buffer, step.level);
         }
-        if let StepOp::Conv2dGroup(Conv2dGroup { workspace: Some(view), .. }) = &step.op {
+        if let Some(view) = step.workspace() {
             touch(view.buffer, step.level);
         }
     }
@@ -65,9 +65,13 @@ fn set_lifetimes(program: &mut Program) {
     touch(program.probabilities.buffer, end);
     if let Some(learned) = &program.learned {
         // From the last step to whoever reads it.
-        touch(learned.loss, end);
-        // From one run to the next.
-        for buffer in [learned.values, learned.momentum] {
+        for buffer in [learned.loss, learned.norm, learned.gradients] {
+            touch(buffer, end);
+        }
+        for buffer in learned.given() {
+            touch(buffer, 0);
+        }
+        for buffer in learned.lasting() {
             touch(buffer, 0);
             touch(buffer, end);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::step::{Average, Conv2d, ConvPart, Epilogue, Pool2d, PoolKind, Step, StepOp};
+use super::step::{Average, Conv2d, ConvPart, Epilogue, Filters, Phase, Pool2d, PoolKind, Step, StepOp};
 use super::{Buffer, BufferId, Fusion, Input, Layout, LearnedSet, Options, Program, Role, View};
 use crate::network::{LayerId, MapShape, Network, Op, Window};
 
@@ -16,8 +16,7 @@ pub(super) fn lower(network: &Network, options: &Options) -> Program {
         }
     }
     let Value { view: logits, ready } = lowering.value(network.layers.len() - 1);
-    let classes = MapShape { c: network.classes.max(2), h: 1, w: 1 };
-    let probabilities = lowering.buffer_in("probabilities", classes, Layout::Nchw);
+    let probabilities = lowering.plain("probabilities", network.classes.max(2));
     lowering.push("probabilities", ready, StepOp::Softmax { input: logits, output: probabilities });
     Program { probabilities, ..lowering.finish(None) }
 }
@@ -92,7 +91,7 @@ impl Lowering<'_> {
                 let x = self.value(this.inputs[0]);
                 let output = self.destination(layer);
                 let part = ConvPart { layer: this.name.clone(), output, epilogue: Epilogue::BiasRelu };
-                self.conv(x, window, true, vec![part]);
+                self.conv(x, window, Filters::Folded, vec![part]);
                 self.define(layer, output, x.ready + 1);
             }
             Op::AvgPool(_) if self.moved_behind(layer).is_some() => {
@@ -155,7 +154,7 @@ impl Lowering<'_> {
             }
         }
         let pointwise = Window { kernel: (1, 1), stride: (1, 1), padding: (0, 0) };
-        self.conv(value, pointwise, true, parts);
+        self.conv(value, pointwise, Filters::Folded, parts);
         for (id, window, input, output) in pools {
             let bias_relu = Some(network.layers[id].name.clone());
             let kind = PoolKind::Average(Average { padding: network.avg_pool_padding, bias_relu });
@@ -194,7 +193,7 @@ impl Lowering<'_> {
             self.conv(
                 x,
                 window,
-                false,
+                Filters::Plain,
                 vec![ConvPart { layer: name.into(), output: conv, epilogue: Epilogue::None }],
             );
             let bn = self.buffer(&format!("{name}.bn"), this.output);
@@ -219,7 +218,7 @@ impl Lowering<'_> {
                 (level, StepOp::Concat { inputs: values.iter().map(|v| v.view).collect(), output })
             }
             Op::GlobalAvgPool => (level, StepOp::GlobalAvgPool { input, output }),
-            _ => (level, StepOp::Linear { layer: name.into(), input, output }),
+            _ => (level, StepOp::Linear { layer: name.into(), learned: None, input, output }),
         };
         self.push(name, level, op);
         self.define(layer, output, level + 1);
@@ -264,10 +263,14 @@ impl Lowering<'_> {
         self.steps.push(Step { name: name.to_string(), level, op });
     }
 
-    pub fn conv(&mut self, x: Value, window: Window, folded: bool, parts: Vec<ConvPart>) {
-        let suffix = if folded { "" } else { ".conv" };
+    pub fn conv(&mut self, x: Value, window: Window, filters: Filters, parts: Vec<ConvPart>) {
+        let suffix = if filters == Filters::Folded { "" } else { ".conv" };
         let name = parts.iter().map(|p| format!("{}{suffix}", p.layer)).collect::<Vec<_>>().join("+");
-        self.push(&name, x.ready, StepOp::Conv2d(Conv2d { window, input: x.view, folded, parts }));
+        self.push(
+            &name,
+            x.ready,
+            StepOp::Conv2d(Conv2d { window, input: x.view, filters, parts, phase: Phase::ALL }),
+        );
     }
 
     /// Where `layer` writes: its channel range of the concat that reads it, or a buffer of its own.
@@ -292,7 +295,7 @@ impl Lowering<'_> {
         View { buffer, channel, channels: shape.c }
     }
 
-    fn whole(&self, buffer: usize) -> View {
+    pub fn whole(&self, buffer: usize) -> View {
         View { buffer, channel: 0, channels: self.buffers[buffer].shape.c }
     }
 
@@ -310,6 +313,11 @@ impl Lowering<'_> {
         self.whole(self.buffers.len() - 1)
     }
 
+    /// A map of `channels` values an image, which lie as they are.
+    pub fn plain(&mut self, name: &str, channels: usize) -> View {
+        self.buffer_in(name, MapShape { c: channels, h: 1, w: 1 }, Layout::Nchw)
+    }
+
     /// Room for the gradient of the map in `buffer`.
     pub fn gradient_buffer(&mut self, buffer: usize) -> usize {
         let map = self.buffers[buffer].clone();
@@ -320,6 +328,11 @@ impl Lowering<'_> {
     /// The steps so far, in the order in which they were made.
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// Moves all steps one level back.
+    pub fn delay(&mut self) {
+        self.steps.iter_mut().for_each(|step| step.level += 1);
     }
 
     /// Shape of a buffer's map.

@@ -25,8 +25,13 @@ pub use fold::{BatchNorm, FoldedBatchNorm};
 pub use schedule::{Gpu, Tile, Tiling};
 #[cfg(any(feature = "cuda", feature = "sim"))]
 pub(crate) use schedule::{MAX_GROUP, MAX_SLICES, STEP_TERMS, tiles, total_steps};
-pub use step::{Average, Conv2d, Conv2dGroup, ConvPart, Epilogue, Pool2d, PoolKind, Step, StepOp};
-pub use train::{Learned, LearnedSet, MemoryUse, TrainOp, Training};
+pub use step::{
+    Average, Conv2d, Conv2dGroup, ConvPart, Epilogue, Filters, Phase, Pool2d, PoolKind, Step, StepOp,
+};
+pub use train::{
+    Controls, LayerFilters, Learned, LearnedFilters, LearnedSet, MemoryUse, Packing, PoolBackward, TrainOp,
+    Training, Transposed, WeightCut,
+};
 pub use tuning::{TunedCut, Tuning};
 
 use crate::error::{Error, Result};
@@ -286,11 +291,28 @@ impl Program {
     pub(crate) fn unpack(&self, view: View, images: usize, map: &[f32], out: &mut [f32]) {
         let &Buffer { shape, layout, .. } = &self.buffers[view.buffer];
         let MapShape { c, h, w } = self.shape(view);
+        if layout == Layout::Nchw {
+            let own = c * h * w;
+            for (image, out) in out.chunks_exact_mut(own.max(1)).take(images).enumerate() {
+                let first = image * shape.elements() + view.channel * h * w;
+                out.copy_from_slice(&map[first..first + own]);
+            }
+            return;
+        }
         for (i, out) in out.iter_mut().enumerate().take(images * c * h * w) {
             let (pixel, channel, image) = (i % (h * w), view.channel + i / (h * w) % c, i / (h * w * c));
             let at = layout.index(shape, channel, pixel / w, pixel % w);
             *out = map[image * layout.values(shape) + at];
         }
+    }
+
+    /// Whether `buffer` holds values when a run begins: the input, counters, and what a training program keeps or is given.
+    pub fn outlasts(&self, buffer: BufferId) -> bool {
+        let learned =
+            |learned: &LearnedSet| learned.lasting().contains(&buffer) || learned.given().contains(&buffer);
+        buffer == self.input.buffer
+            || Some(buffer) == self.tickets
+            || self.learned.as_ref().is_some_and(learned)
     }
 
     /// Number of levels; a step's `level` is below it.

@@ -1,7 +1,7 @@
 //! The steps a program consists of.
 
-use super::{Layout, Mean, Normalization, Program, Tile, Tiling, TrainOp, View};
-use crate::network::{AvgPoolPadding, Window};
+use super::{Layout, LearnedFilters, Mean, Normalization, Program, Tile, Tiling, TrainOp, View};
+use crate::network::{AvgPoolPadding, MapShape, Window};
 
 /// One launch-sized piece of work.
 #[derive(Clone, Debug)]
@@ -82,6 +82,8 @@ pub enum StepOp {
     Linear {
         /// The layer that owns weight and bias.
         layer: String,
+        /// Weight, then bias, where they learn.
+        learned: Option<View>,
         /// What is read.
         input: View,
         /// What is written.
@@ -96,10 +98,37 @@ pub struct Conv2d {
     pub window: Window,
     /// What is read.
     pub input: View,
-    /// Whether batch norm is folded into the filters.
-    pub folded: bool,
+    /// Where its filters come from.
+    pub filters: Filters,
     /// Whose filters, and where their outputs go, in order of output channel.
     pub parts: Vec<ConvPart>,
+    /// Which pixels of the outputs it writes.
+    pub phase: Phase,
+}
+
+/// Where a convolution's filters come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filters {
+    /// The weights, batch norm folded in.
+    Folded,
+    /// The weights as they are.
+    Plain,
+    /// Parameters that learn, brought into the device's order by [`TrainOp::PackFilters`] before each use.
+    Learned(LearnedFilters),
+}
+
+/// A regular grid of pixels: p·stride + first for each p, likewise in the other direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Phase {
+    /// From one pixel to the next, down and to the right.
+    pub stride: (usize, usize),
+    /// The first row and column.
+    pub first: (usize, usize),
+}
+
+impl Phase {
+    /// Every pixel.
+    pub const ALL: Phase = Phase { stride: (1, 1), first: (0, 0) };
 }
 
 /// Convolutions that one launch computes; a thread block belongs to one of them.
@@ -131,6 +160,8 @@ pub enum Epilogue {
     None,
     /// Adds the folded batch norm's bias, then ReLU.
     BiasRelu,
+    /// Adds what stands there.
+    Accumulate,
 }
 
 /// A pool over a window.
@@ -180,7 +211,49 @@ impl Conv2d {
         self.input.channels * self.window.kernel.0 * self.window.kernel.1
     }
 
+    /// Height and width of what it writes, the pixels of its phase.
+    pub fn output_size(&self, program: &Program) -> (usize, usize) {
+        let MapShape { h, w, .. } = program.shape(self.parts[0].output);
+        let Phase { stride, first } = self.phase;
+        ((h - first.0).div_ceil(stride.0), (w - first.1).div_ceil(stride.1))
+    }
+
+    fn kind(&self) -> &'static str {
+        if self.is_transposed() { "conv2d_backward_data" } else { "conv2d" }
+    }
+
+    /// Whether it is the data gradient of another convolution.
+    pub fn is_transposed(&self) -> bool {
+        matches!(&self.filters, Filters::Learned(LearnedFilters { transposed: Some(_), .. }))
+    }
+
+    /// Floating-point operations on the whole batch; of a data gradient those of the convolution whose gradient it is, share of its
+    /// taps.
+    fn flops(&self, program: &Program) -> u64 {
+        let batch = program.options.batch as u64;
+        let elements = |view: View| program.shape(view).elements() as u64;
+        let taps = (self.window.kernel.0 * self.window.kernel.1) as u64;
+        match self.is_transposed() {
+            true => 2 * batch * elements(self.input) * taps * self.output_channels() as u64,
+            false => 2 * batch * self.outputs().map(elements).sum::<u64>() * self.terms() as u64,
+        }
+    }
+
+    /// The views it reads: maps, filters that were packed before, and what it adds to.
+    fn reads(&self) -> Vec<View> {
+        let accumulated = self.parts.iter().filter(|part| part.epilogue == Epilogue::Accumulate);
+        let packed = match &self.filters {
+            Filters::Learned(learned) => Some(learned.packed),
+            _ => None,
+        };
+        [self.input].into_iter().chain(packed).chain(accumulated.map(|part| part.output)).collect()
+    }
+
+    /// Values that come from the weights.
     fn parameters(&self) -> usize {
+        if matches!(self.filters, Filters::Learned(_)) {
+            return 0;
+        }
         let bias = self.parts.iter().filter(|part| part.epilogue == Epilogue::BiasRelu);
         self.output_channels() * self.terms() + bias.map(|part| part.output.channels).sum::<usize>()
     }
@@ -190,18 +263,18 @@ impl Step {
     /// The views it reads.
     pub fn inputs(&self) -> Vec<View> {
         match &self.op {
-            StepOp::Conv2d(conv) => vec![conv.input],
-            StepOp::Conv2dGroup(group) => group.convs.iter().map(|(conv, _)| conv.input).collect(),
+            StepOp::Conv2d(conv) => conv.reads(),
+            StepOp::Conv2dGroup(group) => group.convs.iter().flat_map(|(conv, _)| conv.reads()).collect(),
             StepOp::Pool2d(pool) => vec![pool.input],
             StepOp::Concat { inputs, .. } => inputs.clone(),
             StepOp::Train(op) => op.inputs(),
+            StepOp::Linear { input, learned, .. } => [*input].into_iter().chain(*learned).collect(),
             StepOp::BatchNorm { input, .. }
             | StepOp::Relu { input, .. }
             | StepOp::GlobalAvgPool { input, .. }
             | StepOp::Pack { input, .. }
             | StepOp::Crop { input, .. }
-            | StepOp::Softmax { input, .. }
-            | StepOp::Linear { input, .. } => vec![*input],
+            | StepOp::Softmax { input, .. } => vec![*input],
         }
     }
 
@@ -223,10 +296,20 @@ impl Step {
         }
     }
 
+    /// Memory it uses beside its views.
+    pub fn workspace(&self) -> Option<View> {
+        match &self.op {
+            StepOp::Conv2dGroup(group) => group.workspace,
+            StepOp::Train(op) => op.workspace(),
+            _ => None,
+        }
+    }
+
     /// What kind of step it is, in a word.
     pub fn kind(&self) -> &'static str {
         match &self.op {
-            StepOp::Conv2d(_) | StepOp::Conv2dGroup(_) => "conv2d",
+            StepOp::Conv2d(conv) => conv.kind(),
+            StepOp::Conv2dGroup(group) => group.convs[0].0.kind(),
             StepOp::Train(op) => op.kind(),
             StepOp::Pack { .. } => "pack",
             StepOp::Crop { .. } => "crop",
@@ -248,13 +331,9 @@ impl Step {
         let written: u64 = self.outputs().iter().map(|&v| program.shape(v).elements() as u64).sum();
         let each = match &self.op {
             StepOp::Train(op) => return op.flops(program),
-            StepOp::Conv2d(conv) => 2 * conv.terms() as u64,
+            StepOp::Conv2d(conv) => return conv.flops(program),
             StepOp::Conv2dGroup(group) => {
-                let conv = |(conv, _): &(Conv2d, Tiling)| {
-                    let written: u64 = conv.outputs().map(|v| program.shape(v).elements() as u64).sum();
-                    batch * written * 2 * conv.terms() as u64
-                };
-                return group.convs.iter().map(conv).sum();
+                return group.convs.iter().map(|(conv, _)| conv.flops(program)).sum();
             }
             StepOp::Pool2d(pool) => (pool.window.kernel.0 * pool.window.kernel.1) as u64,
             StepOp::BatchNorm { .. } | StepOp::Softmax { .. } => 2,
@@ -270,7 +349,6 @@ impl Step {
     /// Bytes of its parameters.
     pub fn parameter_bytes(&self, program: &Program) -> u64 {
         let values = match &self.op {
-            StepOp::Train(op) => return op.parameter_bytes(),
             StepOp::Conv2d(conv) => conv.parameters(),
             StepOp::Conv2dGroup(group) => group.convs.iter().map(|(conv, _)| conv.parameters()).sum(),
             StepOp::Pool2d(Pool2d {
@@ -282,21 +360,37 @@ impl Step {
             StepOp::Crop {
                 normalization: Normalization { mean: Mean::Image { values, .. }, .. }, ..
             } => values.len(),
-            StepOp::Linear { input, output, .. } => (program.shape(*input).elements() + 1) * output.channels,
+            StepOp::Linear { input, output, learned: None, .. } => {
+                (program.shape(*input).elements() + 1) * output.channels
+            }
             _ => 0,
         };
         4 * values as u64
     }
 
-    /// Bytes it must move at least: inputs and parameters read once, outputs written once. Crops, of which nobody knows the size,
-    /// count nothing.
+    /// Bytes it must move at least: inputs and parameters read once, outputs written once, a phase its share of them. Crops, of
+    /// which nobody knows the size, count nothing.
     pub fn bytes(&self, program: &Program) -> u64 {
-        let map = |view: &View| match program.buffers[view.buffer].layout {
-            Layout::Crops => 0,
-            _ if !program.buffers[view.buffer].role.is_per_image() => 4 * view.channels as u64,
-            _ => 4 * program.shape(*view).elements() as u64 * program.options.batch as u64,
+        let sum = |views: Vec<View>| views.into_iter().map(|view| view_bytes(program, view)).sum::<u64>();
+        let conv = |conv: &Conv2d| {
+            let (h, w) = conv.phase.stride;
+            sum(conv.reads()) + sum(conv.outputs().collect()) / (h * w) as u64
         };
-        let maps: u64 = self.inputs().iter().chain(&self.outputs()).map(map).sum();
-        maps + self.parameter_bytes(program)
+        let views = match &self.op {
+            StepOp::Conv2d(own) => conv(own),
+            StepOp::Conv2dGroup(group) => group.convs.iter().map(|(own, _)| conv(own)).sum(),
+            _ => sum(self.inputs()) + sum(self.outputs()),
+        };
+        views + self.parameter_bytes(program)
+    }
+}
+
+/// Bytes of the whole batch's part of `view`.
+fn view_bytes(program: &Program, view: View) -> u64 {
+    let buffer = &program.buffers[view.buffer];
+    match buffer.layout {
+        Layout::Crops => 0,
+        _ if !buffer.role.is_per_image() => 4 * view.channels as u64,
+        _ => 4 * program.shape(view).elements() as u64 * program.options.batch as u64,
     }
 }

@@ -1,8 +1,8 @@
 //! Programs of a few steps made by hand, for tests of single operations on every device.
 
 use super::{
-    Buffer, ConvPart, Epilogue, Fusion, Input, Keep, Layout, MapShape, Normalization, Options, Program, Role,
-    Step, StepOp, Target, View,
+    Buffer, ConvPart, Epilogue, Filters, Fusion, Input, Keep, Layout, MapShape, Normalization, Options,
+    Phase, Program, Role, Step, StepOp, Target, View,
 };
 use crate::network::{AvgPoolPadding, Layer, Network, Op, Window};
 
@@ -131,7 +131,8 @@ impl Maker {
         };
         let name = parts.iter().map(|(layer, ..)| *layer).collect::<Vec<_>>().join("+");
         let parts = parts.iter().map(|p| part(self, p)).collect();
-        let conv = super::Conv2d { window, input: self.input(), folded, parts };
+        let filters = if folded { Filters::Folded } else { Filters::Plain };
+        let conv = super::Conv2d { window, input: self.input(), filters, parts, phase: Phase::ALL };
         self.step(&name, StepOp::Conv2d(conv));
     }
 

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use super::Executor;
 use crate::error::{Error, Result};
 use crate::network::MapShape;
-use crate::program::{Program, Target, View};
+use crate::program::{BufferId, Program, Target, View};
 use crate::weights::Weights;
 use elementwise::MapView;
 use filter::Line;
@@ -144,6 +144,16 @@ impl Executor for Cpu {
         let buffer = &self.program.buffers[view.buffer];
         let first = buffer.offset_bytes / size_of::<f32>();
         self.program.unpack(view, images, &self.values()[first..], out);
+        Ok(())
+    }
+
+    fn write(&mut self, buffer: BufferId, first: usize, values: &[f32]) -> Result<()> {
+        let own = &self.program.buffers[buffer];
+        let (begin, room) = (own.offset_bytes / size_of::<f32>(), own.bytes / size_of::<f32>());
+        // SAFETY: the program places the buffer inside the arena.
+        let own =
+            unsafe { std::slice::from_raw_parts_mut(self.arena.as_mut_ptr().cast::<f32>().add(begin), room) };
+        own[first..first + values.len()].copy_from_slice(values);
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use super::softmax::Softmax;
 use super::threads::Threads;
 use crate::error::{Error, Result};
 use crate::network::AvgPoolPadding;
-use crate::program::{self, Epilogue, FoldedBatchNorm, Layout, PoolKind, Program, StepOp};
+use crate::program::{self, Epilogue, Filters, FoldedBatchNorm, Layout, PoolKind, Program, StepOp};
 use crate::weights::Weights;
 
 /// One step, ready to run.
@@ -193,7 +193,7 @@ impl Binder<'_> {
             StepOp::Softmax { input, output } => {
                 Task::Softmax(Softmax { input: view(*input), output: view(*output) })
             }
-            StepOp::Linear { layer, input, output } => Task::Linear(Linear {
+            StepOp::Linear { layer, input, output, .. } => Task::Linear(Linear {
                 weight: self.weights.f32(&format!("{layer}.weight"))?.into_owned(),
                 bias: self.weights.f32(&format!("{layer}.bias"))?.into_owned(),
                 input: view(*input),
@@ -214,7 +214,7 @@ impl Binder<'_> {
         for part in &conv.parts {
             values.push(self.weights.f32(&format!("{}.conv.weight", part.layer))?);
             let k = part.output.channels;
-            let folded = if conv.folded {
+            let folded = if conv.filters == Filters::Folded {
                 FoldedBatchNorm::of(self.weights, &part.layer)?
             } else {
                 FoldedBatchNorm { scale: vec![1.0; k], bias: vec![0.0; k] }

@@ -247,6 +247,18 @@ impl Executor for Cuda {
         self.program.unpack(view, images, &map, out);
         Ok(())
     }
+
+    fn write(&mut self, buffer: BufferId, first: usize, values: &[f32]) -> Result<()> {
+        let context = self.usable()?;
+        let outcome = match context.enter() {
+            Ok(_entered) => self.put(buffer, first, values).inspect_err(|_| self.drain()),
+            Err(error) => Err(error),
+        };
+        let failed = |error: DriverError| {
+            problem(&self.name, &format!("copying values to the card failed ({:?})", error.0))
+        };
+        self.settled(outcome.map_err(failed))
+    }
 }
 
 impl Drop for Cuda {

@@ -12,7 +12,7 @@ use super::properties::problem;
 use super::{Cuda, Output};
 use crate::error::Result;
 use crate::kernels::{Kernel, Pointer, Region};
-use crate::program::View;
+use crate::program::{BufferId, View};
 
 /// A launch whose addresses are filled in.
 struct Prepared {
@@ -171,6 +171,16 @@ impl Cuda {
             record(timer, stream)?;
         }
         self.download(images)
+    }
+
+    /// Copies `values` to the card, into a buffer from its value number `first` on.
+    pub(super) fn put(&self, buffer: BufferId, first: usize, values: &[f32]) -> driver::Result<()> {
+        let own = &self.program.buffers[buffer];
+        assert!((first + values.len()) * size_of::<f32>() <= own.bytes, "the buffer has room for the values");
+        let address = self.arena.address + (own.offset_bytes + first * size_of::<f32>()) as u64;
+        // SAFETY: the buffer lies in the arena and has room; the stream is waited for before `values` is the caller's again.
+        unsafe { result::memcpy_htod_async(address, values, self.streams[0].raw) }?;
+        self.streams[0].synchronize()
     }
 
     /// Copies the buffer of `view` from the card, the first `images` images.

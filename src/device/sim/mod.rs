@@ -17,7 +17,7 @@ use ptxsim::{Counters, Module, Simulator};
 use super::{Checks, Executor};
 use crate::error::{Error, Result};
 use crate::kernels::{Image, Launches, Pointer, Region};
-use crate::program::{Program, View};
+use crate::program::{BufferId, Program, View};
 use crate::weights::Weights;
 
 /// A program on the simulator.
@@ -126,7 +126,7 @@ impl Sim {
             return Ok(());
         }
         for (id, buffer) in self.program.buffers.iter().enumerate() {
-            let kept = id == self.program.input.buffer || Some(id) == self.program.tickets;
+            let kept = self.program.outlasts(id);
             if buffer.live.0 == level && !kept {
                 self.simulator
                     .forget(self.arena + buffer.offset_bytes as u64, buffer.bytes)
@@ -190,6 +190,11 @@ impl Executor for Sim {
         self.simulator.read(from, bytes).map_err(failed)?;
         self.program.unpack(view, images, &map, out);
         Ok(())
+    }
+
+    fn write(&mut self, buffer: BufferId, first: usize, values: &[f32]) -> Result<()> {
+        let offset = self.program.buffers[buffer].offset_bytes + first * size_of::<f32>();
+        self.simulator.write(self.arena + offset as u64, bytemuck::cast_slice(values)).map_err(failed)
     }
 }
 

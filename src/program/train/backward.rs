@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use super::LearnedSet;
-use super::op::TrainOp;
+use super::filters::{LearnedFilters, Transposed, phases};
+use super::op::{PoolBackward, TrainOp};
 use crate::network::{MapShape, Network};
 use crate::program::lower::Lowering;
-use crate::program::step::{Conv2d, Pool2d, PoolKind, StepOp};
-use crate::program::{BufferId, View};
+use crate::program::step::{Conv2d, ConvPart, Epilogue, Filters, Pool2d, PoolKind, StepOp};
+use crate::program::{BufferId, Role, View};
 
 /// Appends loss, backward steps and update.
 pub(super) fn append(lowering: &mut Lowering<'_>, network: &Network, learned: &LearnedSet) {
@@ -22,19 +23,26 @@ pub(super) fn append(lowering: &mut Lowering<'_>, network: &Network, learned: &L
     };
     let gradient = backward.gradient(lowering, logits.view);
     let loss = View { buffer: learned.loss, channel: 0, channels: 1 };
-    let op = TrainOp::Loss { logits: logits.view, loss, gradient };
+    let targets = lowering.whole(learned.targets);
+    let op = TrainOp::Loss { logits: logits.view, targets, loss, gradient };
     lowering.push("loss", logits.ready, StepOp::Train(op));
     backward.contributions.push((gradient, logits.ready));
     for step in forward.iter().rev() {
         backward.step(lowering, &step.name, &step.op);
     }
     let whole = |buffer| View { buffer, channel: 0, channels: learned.len() };
+    let gradients = whole(learned.gradients);
+    let norm = lowering.whole(learned.norm);
+    let op = TrainOp::GradientNorm { gradients, norm, partials: None };
+    lowering.push("gradient norm", backward.last + 1, StepOp::Train(op));
     let op = TrainOp::Update {
         parameters: whole(learned.values),
-        gradients: whole(learned.gradients),
+        gradients,
         momentum: whole(learned.momentum),
+        norm,
+        controls: lowering.whole(learned.controls),
     };
-    lowering.push("update", backward.last + 1, StepOp::Train(op));
+    lowering.push("update", backward.last + 2, StepOp::Train(op));
 }
 
 /// Views of the forward pass that depend on something that learns.
@@ -43,7 +51,7 @@ fn carriers(steps: &[crate::program::Step]) -> Vec<View> {
     for step in steps {
         let through = step.inputs().iter().any(|view| carries.iter().any(|other| overlap(*view, *other)));
         let learns = match &step.op {
-            StepOp::Conv2d(conv) => !conv.folded,
+            StepOp::Conv2d(conv) => conv.filters != Filters::Folded,
             StepOp::Linear { .. } => true,
             _ => false,
         };
@@ -72,13 +80,21 @@ struct Backward<'a> {
 impl Backward<'_> {
     fn step(&mut self, lowering: &mut Lowering<'_>, name: &str, op: &StepOp) {
         match op {
-            StepOp::Linear { layer, input, output } => {
+            StepOp::Linear { layer, input, output, .. } => {
                 let (dy, level) = self.incoming(lowering, *output);
                 let (dx, level, _) = self.outgoing(lowering, *input, level);
-                let names = ["weight", "bias"].map(|p| format!("{layer}.{p}"));
-                let gradients = self.learned.gradient_of(&names);
-                let op = TrainOp::LinearBackward { layer: layer.clone(), input: *input, dy, dx, gradients };
+                let (parameters, gradients) = self.learning(&super::linear(layer));
+                let (layer, input) = (layer.clone(), *input);
+                let op = TrainOp::LinearBackward { layer, input, dy, dx, parameters, gradients };
                 self.push(lowering, name, level, op, dx);
+            }
+            StepOp::Train(TrainOp::Dropout { input, output, controls, keep }) => {
+                let (dy, level) = self.incoming(lowering, *output);
+                if let (Some(dx), level, _) = self.outgoing(lowering, *input, level) {
+                    let (controls, keep) = (*controls, *keep);
+                    let op = TrainOp::Dropout { input: dy, output: dx, controls, keep };
+                    self.push(lowering, name, level, op, Some(dx));
+                }
             }
             StepOp::GlobalAvgPool { input, output } if self.carries(*output) => {
                 let (dy, level) = self.incoming(lowering, *output);
@@ -89,27 +105,26 @@ impl Backward<'_> {
             StepOp::Pool2d(Pool2d { kind, window, input, output }) if self.carries(*output) => {
                 let (dy, level) = self.incoming(lowering, *output);
                 if let (Some(dx), level, accumulate) = self.outgoing(lowering, *input, level) {
-                    let largest_of = matches!(kind, PoolKind::Max).then_some(*input);
-                    let op = TrainOp::Pool2dBackward { window: *window, largest_of, dy, dx, accumulate };
+                    let kind = match kind {
+                        PoolKind::Max => PoolBackward::Max { input: *input },
+                        PoolKind::Average(average) => PoolBackward::Average(average.padding),
+                    };
+                    let op = TrainOp::Pool2dBackward { kind, window: *window, dy, dx, accumulate };
                     self.push(lowering, name, level, op, Some(dx));
                 }
             }
-            StepOp::Train(TrainOp::Normalize { layer, input, stats, output }) => {
+            StepOp::Train(TrainOp::Normalize { layer, input, stats, output, .. }) => {
                 let (dy, level) = self.incoming(lowering, *output);
                 let dz = self.gradient(lowering, *input);
-                let names = ["bn.weight", "bn.bias"].map(|p| format!("{layer}.{p}"));
-                let gradients = self.learned.gradient_of(&names);
-                let op = TrainOp::NormalizeBackward {
-                    layer: layer.clone(),
-                    input: *input,
-                    stats: *stats,
-                    dy,
-                    dz,
-                    gradients,
-                };
-                self.push(lowering, name, level, op, Some(dz));
+                let (parameters, gradients) = self.learning(&super::batch_norm(layer));
+                let (layer, input, stats) = (layer.clone(), *input, *stats);
+                let op =
+                    TrainOp::NormalizeSums { layer: layer.clone(), input, stats, parameters, dy, gradients };
+                self.push(lowering, name, level, op, None);
+                let op = TrainOp::NormalizeBackward { layer, input, stats, parameters, gradients, dy, dz };
+                self.push(lowering, name, level + 1, op, Some(dz));
             }
-            StepOp::Conv2d(conv) if !conv.folded => self.convolution(lowering, name, conv),
+            StepOp::Conv2d(conv) => self.convolution(lowering, name, conv),
             _ => {}
         }
     }
@@ -117,17 +132,26 @@ impl Backward<'_> {
     fn convolution(&mut self, lowering: &mut Lowering<'_>, name: &str, conv: &Conv2d) {
         let MapShape { c, .. } = lowering.shape(conv.parts[0].output.buffer);
         let z = View { buffer: conv.parts[0].output.buffer, channel: 0, channels: c };
+        let Filters::Learned(filters) = &conv.filters else { return };
         let (dz, level) = self.incoming(lowering, z);
-        let weight = |part: &crate::program::ConvPart| {
-            self.learned.gradient_of(&[format!("{}.conv.weight", part.layer)])
-        };
+        let weight = |part: &ConvPart| self.learned.gradient_of(&[format!("{}.conv.weight", part.layer)]);
         let gradients = conv.parts.iter().map(weight).collect();
-        let op = TrainOp::Conv2dBackwardWeight { conv: conv.clone(), dz, gradients };
-        self.push(lowering, name, level, op, None);
+        let op = TrainOp::Conv2dBackwardWeight { conv: conv.clone(), dz, gradients, cut: None };
+        self.push(lowering, &format!("{name}.dw"), level, op, None);
         if let (Some(dx), level, accumulate) = self.outgoing(lowering, conv.input, level) {
-            let op = TrainOp::Conv2dBackwardData { conv: conv.clone(), dz, dx, accumulate };
-            self.push(lowering, name, level, op, Some(dx));
+            let epilogue = if accumulate { Epilogue::Accumulate } else { Epilogue::None };
+            for (name, conv) in data_gradient(lowering, name, conv, filters, (dz, dx)) {
+                let mut conv = conv;
+                conv.parts[0].epilogue = epilogue;
+                lowering.push(&name, level, StepOp::Conv2d(conv));
+            }
+            self.wrote(dx, level);
         }
+    }
+
+    /// The parameters called `names`, and their gradients.
+    fn learning(&self, names: &[String]) -> (View, View) {
+        (self.learned.values_of(names), self.learned.gradient_of(names))
     }
 
     fn carries(&self, view: View) -> bool {
@@ -178,7 +202,40 @@ impl Backward<'_> {
         wrote: Option<View>,
     ) {
         lowering.push(name, level, StepOp::Train(op));
-        self.contributions.extend(wrote.map(|view| (view, level)));
+        self.last = self.last.max(level);
+        if let Some(view) = wrote {
+            self.wrote(view, level);
+        }
+    }
+
+    fn wrote(&mut self, view: View, level: usize) {
+        self.contributions.push((view, level));
         self.last = self.last.max(level);
     }
+}
+
+/// The data gradient of `conv`, from dz to dx, as one convolution a phase, with their names.
+fn data_gradient(
+    lowering: &mut Lowering<'_>,
+    name: &str,
+    conv: &Conv2d,
+    filters: &LearnedFilters,
+    (dz, dx): (View, View),
+) -> Vec<(String, Conv2d)> {
+    let MapShape { h, w, .. } = lowering.shape(dx.buffer);
+    let phases = phases(conv.window, (h, w));
+    let several = phases.len() > 1;
+    let mut convs = Vec::with_capacity(phases.len());
+    for (phase, window, first_tap) in phases {
+        let (row, column) = phase.first;
+        let suffix = if several { format!(".{row}{column}") } else { String::new() };
+        let name = format!("{name}.dx{suffix}");
+        let values = dz.channels * dx.channels * window.kernel.0 * window.kernel.1;
+        let packed = lowering.flat(&format!("{name}.filters"), values, Role::Workspace);
+        let transposed = Some(Transposed { window: conv.window, first_tap });
+        let filters = Filters::Learned(LearnedFilters { packed, transposed, ..filters.clone() });
+        let parts = vec![ConvPart { layer: name.clone(), output: dx, epilogue: Epilogue::None }];
+        convs.push((name, Conv2d { window, input: dz, filters, parts, phase }));
+    }
+    convs
 }

@@ -1,10 +1,10 @@
 //! The forward pass in training mode.
 
 use super::op::TrainOp;
-use super::{Learned, LearnedSet, Training};
+use super::{Controls, Learned, LearnedSet, Training, linear};
 use crate::network::{LayerId, MapShape, Network, Op, Window};
 use crate::program::lower::{Lowering, Value};
-use crate::program::step::{Average, ConvPart, Epilogue, Pool2d, PoolKind, StepOp};
+use crate::program::step::{Average, ConvPart, Epilogue, Filters, Pool2d, PoolKind, StepOp};
 use crate::program::{Options, Program, Role, View};
 
 /// Steps and buffers of `network` in training mode; offsets in the arena are still 0.
@@ -13,43 +13,54 @@ pub(crate) fn lower(network: &Network, options: &Options, training: &Training) -
     let order: Vec<LayerId> =
         (0..network.layers.len()).filter(|&id| matches!(network.layers[id].op, Op::BasicConv2d(_))).collect();
     let frozen: Vec<LayerId> = order.iter().copied().take(training.freeze).collect();
-    let mut forward = Forward { network, frozen };
-    let learned = forward.learned(&mut lowering);
+    let learned = learned(&mut lowering, network, &frozen);
+    let mut forward = Forward { network, training, frozen, learned };
     for layer in 0..network.layers.len() {
         forward.layer(&mut lowering, layer);
     }
+    let Forward { learned, .. } = forward;
     super::backward::append(&mut lowering, network, &learned);
+    super::pack::insert(&mut lowering, &learned);
     lowering.finish(Some(learned))
+}
+
+/// Room for all that learns: convolutions that are not frozen, and the last layer; and for what goes with it.
+fn learned(lowering: &mut Lowering<'_>, network: &Network, frozen: &[LayerId]) -> LearnedSet {
+    let (mut parameters, mut statistics) = (Vec::new(), Vec::new());
+    let all = network.layers.iter().enumerate();
+    for (_, layer) in all.filter(|(id, _)| !frozen.contains(id)) {
+        for parameter in layer.parameters(network) {
+            let list = if parameter.name.contains(".running_") { &mut statistics } else { &mut parameters };
+            let first = end(list);
+            let values = parameter.shape.iter().product();
+            list.push(Learned { name: parameter.name, first, values });
+        }
+    }
+    let count = end(&parameters);
+    let mut room = |name: &str, values: usize, role: Role| lowering.flat(name, values, role).buffer;
+    let values = room("parameters", count, Role::Parameters);
+    let gradients = room("gradients", count, Role::Gradients);
+    let momentum = room("momentum", count, Role::Momentum);
+    let running = room("running statistics", end(&statistics), Role::Workspace);
+    let controls = room("controls", Controls::WORDS, Role::Workspace);
+    let (loss, norm) = (room("loss", 1, Role::Workspace), room("gradient norm", 1, Role::Workspace));
+    let targets = lowering.plain("targets", network.classes.max(2)).buffer;
+    LearnedSet { parameters, statistics, values, gradients, momentum, running, targets, controls, loss, norm }
+}
+
+/// Values of all of `list` together.
+fn end(list: &[Learned]) -> usize {
+    list.last().map_or(0, |last| last.first + last.values)
 }
 
 struct Forward<'a> {
     network: &'a Network,
+    training: &'a Training,
     frozen: Vec<LayerId>,
+    learned: LearnedSet,
 }
 
 impl Forward<'_> {
-    /// Room for all that learns: convolutions that are not frozen, and the last layer.
-    fn learned(&self, lowering: &mut Lowering<'_>) -> LearnedSet {
-        let mut parameters: Vec<Learned> = Vec::new();
-        let all = self.network.layers.iter().enumerate();
-        for (_, layer) in all.filter(|(id, _)| !self.frozen.contains(id)) {
-            for parameter in layer.parameters(self.network) {
-                if parameter.name.contains(".running_") {
-                    continue;
-                }
-                let first = parameters.last().map_or(0, |last| last.first + last.values);
-                let values = parameter.shape.iter().product();
-                parameters.push(Learned { name: parameter.name, first, values });
-            }
-        }
-        let count = parameters.last().map_or(0, |last| last.first + last.values);
-        let mut room = |name: &str, role: Role| lowering.flat(name, count, role).buffer;
-        let values = room("parameters", Role::Parameters);
-        let (gradients, momentum) = (room("gradients", Role::Gradients), room("momentum", Role::Momentum));
-        let loss = lowering.flat("loss", 1, Role::Workspace).buffer;
-        LearnedSet { parameters, values, gradients, momentum, loss }
-    }
-
     fn layer(&mut self, lowering: &mut Lowering<'_>, layer: LayerId) {
         let network = self.network;
         let this = &network.layers[layer];
@@ -60,8 +71,27 @@ impl Forward<'_> {
                 false => lowering.lower_fused(layer),
             },
             Op::BasicConv2d(window) => self.convolution(lowering, layer, window),
+            Op::Linear => self.linear(lowering, layer),
             _ => lowering.lower_fused(layer),
         }
+    }
+
+    /// The last layer, behind dropout where there is any.
+    fn linear(&self, lowering: &mut Lowering<'_>, layer: LayerId) {
+        let this = &self.network.layers[layer];
+        let Value { view: mut input, mut ready } = lowering.value(this.inputs[0]);
+        if self.training.dropout > 0.0 {
+            let output = lowering.buffer("dropout", lowering.shape(input.buffer));
+            let controls = View { buffer: self.learned.controls, channel: 0, channels: Controls::WORDS };
+            let op = TrainOp::Dropout { input, output, controls, keep: 1.0 - self.training.dropout };
+            lowering.push("dropout", ready, StepOp::Train(op));
+            (input, ready) = (output, ready + 1);
+        }
+        let output = lowering.buffer(&this.name, this.output);
+        let learned = Some(self.learned.values_of(&linear(&this.name)));
+        let op = StepOp::Linear { layer: this.name.clone(), learned, input, output };
+        lowering.push(&this.name, ready, op);
+        lowering.define(layer, output, ready + 1);
     }
 
     /// A convolution that learns, with its siblings over the same input where it is 1×1: z, its statistics, y.
@@ -87,7 +117,8 @@ impl Forward<'_> {
                 epilogue: Epilogue::None,
             });
         }
-        lowering.conv(x, window, false, parts.clone());
+        let filters = super::pack::filters(lowering, &self.learned, &names, network);
+        lowering.conv(x, window, Filters::Learned(filters), parts.clone());
         for ((id, pool), part) in members.into_iter().zip(parts) {
             let bare = Value { view: part.output, ready: x.ready + 1 };
             let z = match pool {
@@ -113,10 +144,14 @@ impl Forward<'_> {
     fn normalize(&self, lowering: &mut Lowering<'_>, id: LayerId, z: Value) {
         let layer = self.network.layers[id].name.clone();
         let stats = lowering.flat(&format!("{layer}.statistics"), 2 * z.view.channels, Role::Workspace);
-        let op = TrainOp::BatchNormStats { layer: layer.clone(), input: z.view, stats };
+        let names = ["running_mean", "running_var"].map(|name| format!("{layer}.bn.{name}"));
+        let running = super::range_of(&self.learned.statistics, &names).of(self.learned.running);
+        let momentum = self.training.batch_norm_momentum;
+        let op = TrainOp::BatchNormStats { layer: layer.clone(), input: z.view, stats, running, momentum };
         lowering.push(&layer, z.ready, StepOp::Train(op));
         let output = lowering.destination(id);
-        let op = TrainOp::Normalize { layer: layer.clone(), input: z.view, stats, output };
+        let parameters = self.learned.values_of(&super::batch_norm(&layer));
+        let op = TrainOp::Normalize { layer: layer.clone(), input: z.view, stats, parameters, output };
         lowering.push(&layer, z.ready + 1, StepOp::Train(op));
         lowering.define(id, output, z.ready + 2);
     }

@@ -9,35 +9,58 @@
 //! A gradient to which several steps contribute is overwritten by the first and added to by the others, one level after the
 //! other, so that the order of the sum is fixed. Filters, gradients and momenta of all that learns lie in three buffers of the same
 //! layout, so that one step updates all.
+//!
+//! What a convolution reads of filters that learn is packed from the parameters in each run: forward filters at the begin, those of
+//! the data gradients beside the loss.
 
 mod backward;
+mod controls;
+mod filters;
 mod forward;
 mod op;
+mod pack;
 #[cfg(test)]
 mod tests;
 
+pub use controls::Controls;
+pub use filters::{LayerFilters, LearnedFilters, Transposed};
 pub(super) use forward::lower;
-pub use op::TrainOp;
+pub use op::{Packing, PoolBackward, TrainOp, WeightCut};
 
-use super::{BufferId, Fusion, Input, Keep, Options, Program, View};
+use super::{BufferId, Fusion, Input, Options, Program, View};
 use crate::error::{Error, Result};
 use crate::network::{Network, Op};
 
 /// How a network learns.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Training {
     /// The first convolutions, in network order, that do not learn.
     pub freeze: usize,
+    /// Share of the pooled features that is dropped before the last layer; 0 for none.
+    pub dropout: f32,
+    /// Share of the batch's statistics in the running ones.
+    pub batch_norm_momentum: f32,
+}
+
+impl Default for Training {
+    /// Everything learns, nothing is dropped, torch's batch-norm momentum.
+    fn default() -> Self {
+        Training { freeze: 0, dropout: 0.0, batch_norm_momentum: 0.1 }
+    }
 }
 
 impl Training {
     /// # Errors
-    /// [`Error::Argument`] for more frozen convolutions than there are, and for what is not planned: other targets than the cpu,
-    /// unfused steps, crops.
+    /// [`Error::Argument`] for more frozen convolutions than there are, shares outside 0 to 1, batch norm over a single value, and for
+    /// what is not planned: unfused steps, crops.
     pub(super) fn check(&self, network: &Network, options: &Options) -> Result<()> {
         let count = network.layers.iter().filter(|layer| matches!(layer.op, Op::BasicConv2d(_))).count();
         if self.freeze > count {
             return Err(Error::Argument(format!("{} frozen convolutions: there are {count}", self.freeze)));
+        }
+        let shares = [("dropout", self.dropout), ("batch norm's momentum", self.batch_norm_momentum)];
+        if let Some((what, share)) = shares.into_iter().find(|(_, share)| !(0.0..1.0).contains(share)) {
+            return Err(Error::Argument(format!("{what} {share}: give a number from 0 to below 1")));
         }
         let learns =
             network.layers.iter().filter(|layer| matches!(layer.op, Op::BasicConv2d(_))).skip(self.freeze);
@@ -48,16 +71,9 @@ impl Training {
                 layer.name
             )));
         }
-        let planned = options.target.gpu.is_none()
-            && options.fusion == Fusion::Full
-            && options.input == Input::Values
-            && options.keep == Keep::Output;
-        match planned {
+        match options.fusion == Fusion::Full && options.input == Input::Values {
             true => Ok(()),
-            false => Err(Error::Argument(
-                "training is planned for the cpu only, fused and on values: leave --device and --fuse out"
-                    .into(),
-            )),
+            false => Err(Error::Argument("training is planned fused and on values: leave --fuse out".into())),
         }
     }
 }
@@ -76,16 +92,26 @@ pub struct Learned {
 /// What learns, and where it lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LearnedSet {
-    /// Each parameter, one behind the other.
+    /// Each parameter, one behind the other; a batch norm's bias follows its weight.
     pub parameters: Vec<Learned>,
+    /// Running statistics of the batch norms that learn, one behind the other; a variance follows its mean.
+    pub statistics: Vec<Learned>,
     /// The buffer of the parameters themselves.
     pub values: BufferId,
     /// That of their gradients.
     pub gradients: BufferId,
     /// That of their momenta.
     pub momentum: BufferId,
+    /// That of the running statistics.
+    pub running: BufferId,
+    /// N·max(K, 2) weights of the loss, written before each run.
+    pub targets: BufferId,
+    /// [`Controls::words`], written before each run.
+    pub controls: BufferId,
     /// That of the loss, one value.
     pub loss: BufferId,
+    /// That of the gradients' norm, one value.
+    pub norm: BufferId,
 }
 
 impl LearnedSet {
@@ -99,12 +125,55 @@ impl LearnedSet {
         self.parameters.is_empty()
     }
 
-    /// The gradients of the parameters called `names`, which stand one behind the other.
-    fn gradient_of(&self, names: &[String]) -> View {
-        let own = || self.parameters.iter().filter(|p| names.contains(&p.name));
-        let channel = own().map(|p| p.first).min().unwrap_or(0);
-        View { buffer: self.gradients, channel, channels: own().map(|p| p.values).sum() }
+    /// Buffers that keep their values from one run to the next.
+    pub fn lasting(&self) -> [BufferId; 3] {
+        [self.values, self.momentum, self.running]
     }
+
+    /// Buffers that are written before each run.
+    pub fn given(&self) -> [BufferId; 2] {
+        [self.targets, self.controls]
+    }
+
+    /// Where the parameters called `names`, which stand one behind the other, lie in their buffer and in that of their gradients.
+    fn range(&self, names: &[String]) -> Range {
+        range_of(&self.parameters, names)
+    }
+
+    fn values_of(&self, names: &[String]) -> View {
+        self.range(names).of(self.values)
+    }
+
+    fn gradient_of(&self, names: &[String]) -> View {
+        self.range(names).of(self.gradients)
+    }
+}
+
+/// A run of values.
+struct Range {
+    first: usize,
+    values: usize,
+}
+
+impl Range {
+    fn of(&self, buffer: BufferId) -> View {
+        View { buffer, channel: self.first, channels: self.values }
+    }
+}
+
+fn range_of(all: &[Learned], names: &[String]) -> Range {
+    let own = || all.iter().filter(|p| names.contains(&p.name));
+    Range { first: own().map(|p| p.first).min().unwrap_or(0), values: own().map(|p| p.values).sum() }
+}
+
+/// Names of a fully connected layer's weight and bias, which stand one behind the other.
+fn linear(layer: &str) -> [String; 2] {
+    ["weight", "bias"].map(|name| format!("{layer}.{name}"))
+}
+
+/// Names of a batch norm's weight and bias, which stand one behind the other.
+fn batch_norm(layer: &str) -> [String; 2] {
+    ["bn.weight", "bn.bias"].map(|name| format!("{layer}.{name}"))
 }
 
 /// Bytes of a program's buffers by what they hold, at the level at which all together are the most.

@@ -1,13 +1,21 @@
 //! The steps that only training has.
 
-use crate::network::Window;
-use crate::program::{Conv2d, MapShape, Program, View};
+use crate::network::{AvgPoolPadding, Window};
+use crate::program::{Conv2d, MapShape, Program, Tile, Tiling, View};
 
 /// What a training step does. Gradients of maps are overwritten, or added to where `accumulate` says so; gradients of
-/// parameters are overwritten.
+/// parameters are overwritten. `parameters` and `gradients` are ranges of the buffers that hold them all.
 #[derive(Clone, Debug)]
 pub enum TrainOp {
-    /// Mean and 1/√(variance + ε) of each channel over the batch; the running statistics follow.
+    /// Filters that learn, brought into the order in which the device's convolutions read them.
+    PackFilters {
+        /// All parameters.
+        parameters: View,
+        /// The convolutions, each with where its filters go ([`LearnedFilters::packed`](super::LearnedFilters)).
+        convs: Vec<Packing>,
+    },
+    /// Mean and 1/√(variance + ε) of each channel over the batch, the variance that of the batch itself; running ← (1 − m)·running +
+    /// m·batch, with the unbiased variance.
     BatchNormStats {
         /// The layer whose batch norm it is.
         layer: String,
@@ -15,6 +23,10 @@ pub enum TrainOp {
         input: View,
         /// Mean, then 1/√(variance + ε), C values each.
         stats: View,
+        /// Running mean, then running variance, C values each.
+        running: View,
+        /// m.
+        momentum: f32,
     },
     /// y = max(γ·(z − mean)/√(variance + ε) + β, 0).
     Normalize {
@@ -24,13 +36,29 @@ pub enum TrainOp {
         input: View,
         /// What [`TrainOp::BatchNormStats`] wrote.
         stats: View,
+        /// γ, then β.
+        parameters: View,
         /// y.
         output: View,
     },
-    /// The batch's mean loss of logits and labels, and its gradient.
+    /// y = x/keep with probability `keep`, else 0, by a generator keyed with seed, step and the value's place: forward on x, backward
+    /// on dy, which are treated the same.
+    Dropout {
+        /// x.
+        input: View,
+        /// y.
+        output: View,
+        /// [`Controls`](super::Controls).
+        controls: View,
+        /// The share that is kept.
+        keep: f32,
+    },
+    /// −Σ t·log p over the batch and its gradient; p as [`StepOp::Softmax`](crate::program::StepOp).
     Loss {
         /// N·K values.
         logits: View,
+        /// t: N·max(K, 2) weights.
+        targets: View,
         /// One value.
         loss: View,
         /// N·K values.
@@ -46,7 +74,9 @@ pub enum TrainOp {
         dy: View,
         /// dx, where something below learns.
         dx: Option<View>,
-        /// dW and db in the gradients of all parameters.
+        /// W, then b.
+        parameters: View,
+        /// dW, then db.
         gradients: View,
     },
     /// dx = dy / (H·W) at each pixel.
@@ -58,10 +88,10 @@ pub enum TrainOp {
     },
     /// dx of a pool over a window.
     Pool2dBackward {
+        /// Maximum or mean.
+        kind: PoolBackward,
         /// Size, stride, padding.
         window: Window,
-        /// x of a maximum, whose gradient goes to the first largest value; a mean needs none.
-        largest_of: Option<View>,
         /// dy.
         dy: View,
         /// dx.
@@ -69,7 +99,23 @@ pub enum TrainOp {
         /// Whether dx is added to.
         accumulate: bool,
     },
-    /// dz, dγ and dβ of batch norm and ReLU; where ReLU was flat is told from z.
+    /// dγ = Σ dy·ẑ and dβ = Σ dy over the batch where ReLU was not flat, ẑ = (z − mean)/√(variance + ε); where ReLU was flat is told
+    /// from γ·ẑ + β.
+    NormalizeSums {
+        /// The layer that owns γ and β.
+        layer: String,
+        /// z.
+        input: View,
+        /// As in [`TrainOp::Normalize`].
+        stats: View,
+        /// γ, then β.
+        parameters: View,
+        /// dy.
+        dy: View,
+        /// dγ, then dβ.
+        gradients: View,
+    },
+    /// dz = γ/√(variance + ε)·(dy − dβ/M − ẑ·dγ/M), M = N·H·W, dy counted as 0 where ReLU was flat.
     NormalizeBackward {
         /// The layer that owns γ and β.
         layer: String,
@@ -77,12 +123,14 @@ pub enum TrainOp {
         input: View,
         /// As in [`TrainOp::Normalize`].
         stats: View,
+        /// γ, then β.
+        parameters: View,
+        /// dγ, then dβ, as [`TrainOp::NormalizeSums`] wrote them.
+        gradients: View,
         /// dy.
         dy: View,
         /// dz.
         dz: View,
-        /// dγ, then dβ, in the gradients of all parameters.
-        gradients: View,
     },
     /// `dW[k,c,r,s] = Σ_{n,p,q} dz[n,k,p,q]·x[n, c, p·stride_h − pad_h + r, q·stride_w − pad_w + s]`.
     Conv2dBackwardWeight {
@@ -90,21 +138,22 @@ pub enum TrainOp {
         conv: Conv2d,
         /// dz of all its parts.
         dz: View,
-        /// dW of each part in the gradients of all parameters.
+        /// dW of each part, [K,C,R,S].
         gradients: Vec<View>,
+        /// How it is cut for a GPU.
+        cut: Option<WeightCut>,
     },
-    /// dx of a convolution, of all its parts in one.
-    Conv2dBackwardData {
-        /// The convolution.
-        conv: Conv2d,
-        /// dz of all its parts.
-        dz: View,
-        /// dx.
-        dx: View,
-        /// Whether dx is added to.
-        accumulate: bool,
+    /// ‖g‖₂ of all gradients.
+    GradientNorm {
+        /// g.
+        gradients: View,
+        /// One value.
+        norm: View,
+        /// Partial sums of a GPU's thread blocks, then one counter that is 0 before and after.
+        partials: Option<View>,
     },
-    /// g += λw, v ← μv + g, w ← w − lr·v for all parameters that learn. Source: torch.optim.SGD.
+    /// g ← g·min(1, clip/‖g‖) + λw, v ← μv + g, w ← w − lr·v, or with Nesterov w ← w − lr·(g + μv), for all parameters that learn.
+    /// Source: torch.optim.SGD and torch.nn.utils.clip_grad_norm_.
     Update {
         /// w.
         parameters: View,
@@ -112,44 +161,100 @@ pub enum TrainOp {
         gradients: View,
         /// v.
         momentum: View,
+        /// ‖g‖₂.
+        norm: View,
+        /// [`Controls`](super::Controls).
+        controls: View,
     },
 }
 
+/// A convolution whose filters are packed, and for a GPU how it is cut.
+#[derive(Clone, Debug)]
+pub struct Packing {
+    /// The convolution.
+    pub conv: Conv2d,
+    /// Its thread blocks, which read the filters in an order of their own.
+    pub cut: Option<(Tile, Tiling)>,
+}
+
+/// What a pool took of its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolBackward {
+    /// The first largest value of x in reading order, or the last NaN, takes the gradient.
+    Max {
+        /// x.
+        input: View,
+    },
+    /// All values share it; what they are divided by at the border.
+    Average(AvgPoolPadding),
+}
+
+/// How the gradient of filters is cut into thread blocks: tiles of K × C·R·S, slices of the sum over pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WeightCut {
+    /// Output channels and filter values of one thread block.
+    pub tile: (usize, usize),
+    /// Parts of the sum over N·P·Q that different thread blocks compute.
+    pub slices: usize,
+    /// Room for partial sums, where there are several slices.
+    pub workspace: Option<View>,
+    /// First of its counters in [`Program::tickets`], one a tile; used when there are several slices.
+    pub first_ticket: usize,
+}
+
 impl TrainOp {
-    /// The views it reads, parameters apart.
+    /// The views it reads.
     pub fn inputs(&self) -> Vec<View> {
         use TrainOp::*;
         let also = |view: View, and: bool| if and { vec![view] } else { vec![] };
         match self {
-            BatchNormStats { input, .. } => vec![*input],
-            Normalize { input, stats, .. } => vec![*input, *stats],
-            Loss { logits, .. } => vec![*logits],
-            LinearBackward { input, dy, .. } => vec![*input, *dy],
+            PackFilters { parameters, .. } => vec![*parameters],
+            BatchNormStats { input, running, .. } => vec![*input, *running],
+            Normalize { input, stats, parameters, .. } => vec![*input, *stats, *parameters],
+            Dropout { input, controls, .. } => vec![*input, *controls],
+            Loss { logits, targets, .. } => vec![*logits, *targets],
+            LinearBackward { input, dy, parameters, .. } => vec![*input, *dy, *parameters],
             GlobalAvgPoolBackward { dy, .. } => vec![*dy],
-            Pool2dBackward { largest_of, dy, dx, accumulate, .. } => {
-                [vec![*dy], largest_of.iter().copied().collect(), also(*dx, *accumulate)].concat()
+            Pool2dBackward { kind: PoolBackward::Max { input }, dy, dx, accumulate, .. } => {
+                [vec![*dy, *input], also(*dx, *accumulate)].concat()
             }
-            NormalizeBackward { input, stats, dy, .. } => vec![*input, *stats, *dy],
+            Pool2dBackward { dy, dx, accumulate, .. } => [vec![*dy], also(*dx, *accumulate)].concat(),
+            NormalizeSums { input, stats, dy, parameters, .. } => vec![*input, *stats, *dy, *parameters],
+            NormalizeBackward { input, stats, parameters, gradients, dy, .. } => {
+                vec![*input, *stats, *dy, *parameters, *gradients]
+            }
             Conv2dBackwardWeight { conv, dz, .. } => vec![conv.input, *dz],
-            Conv2dBackwardData { dz, dx, accumulate, .. } => [vec![*dz], also(*dx, *accumulate)].concat(),
-            Update { parameters, gradients, momentum } => vec![*parameters, *gradients, *momentum],
+            GradientNorm { gradients, .. } => vec![*gradients],
+            Update { parameters, gradients, momentum, norm, controls } => {
+                vec![*parameters, *gradients, *momentum, *norm, *controls]
+            }
         }
     }
 
-    /// The views it writes.
+    /// The views it writes, workspace apart.
     pub fn outputs(&self) -> Vec<View> {
         use TrainOp::*;
         match self {
-            BatchNormStats { stats, .. } => vec![*stats],
-            Normalize { output, .. } => vec![*output],
+            PackFilters { convs, .. } => convs.iter().filter_map(Packing::packed).collect(),
+            BatchNormStats { stats, running, .. } => vec![*stats, *running],
+            Normalize { output, .. } | Dropout { output, .. } => vec![*output],
             Loss { loss, gradient, .. } => vec![*loss, *gradient],
             LinearBackward { dx, gradients, .. } => dx.iter().copied().chain([*gradients]).collect(),
-            GlobalAvgPoolBackward { dx, .. } | Pool2dBackward { dx, .. } | Conv2dBackwardData { dx, .. } => {
-                vec![*dx]
-            }
-            NormalizeBackward { dz, gradients, .. } => vec![*dz, *gradients],
+            GlobalAvgPoolBackward { dx, .. } | Pool2dBackward { dx, .. } => vec![*dx],
+            NormalizeSums { gradients, .. } => vec![*gradients],
+            NormalizeBackward { dz, .. } => vec![*dz],
             Conv2dBackwardWeight { gradients, .. } => gradients.clone(),
+            GradientNorm { norm, .. } => vec![*norm],
             Update { parameters, momentum, .. } => vec![*parameters, *momentum],
+        }
+    }
+
+    /// Memory it uses beside its views.
+    pub fn workspace(&self) -> Option<View> {
+        match self {
+            TrainOp::Conv2dBackwardWeight { cut: Some(cut), .. } => cut.workspace,
+            TrainOp::GradientNorm { partials, .. } => *partials,
+            _ => None,
         }
     }
 
@@ -157,16 +262,19 @@ impl TrainOp {
     pub fn kind(&self) -> &'static str {
         use TrainOp::*;
         match self {
+            PackFilters { .. } => "pack_filters",
             BatchNormStats { .. } => "batch_norm_stats",
             Normalize { .. } => "normalize",
+            Dropout { .. } => "dropout",
             Loss { .. } => "loss",
             LinearBackward { .. } => "linear_backward",
             GlobalAvgPoolBackward { .. } => "global_avg_pool_backward",
-            Pool2dBackward { largest_of: Some(_), .. } => "max_pool2d_backward",
+            Pool2dBackward { kind: PoolBackward::Max { .. }, .. } => "max_pool2d_backward",
             Pool2dBackward { .. } => "avg_pool2d_backward",
+            NormalizeSums { .. } => "normalize_sums",
             NormalizeBackward { .. } => "normalize_backward",
             Conv2dBackwardWeight { .. } => "conv2d_backward_weight",
-            Conv2dBackwardData { .. } => "conv2d_backward_data",
+            GradientNorm { .. } => "gradient_norm",
             Update { .. } => "update",
         }
     }
@@ -176,14 +284,12 @@ impl TrainOp {
         use TrainOp::*;
         let batch = program.options.batch as u64;
         let map = |view: &View| batch * program.shape(*view).elements() as u64;
-        let conv = |conv: &Conv2d| {
-            let written: u64 = conv.outputs().map(|view| map(&view)).sum();
-            written * 2 * conv.terms() as u64
-        };
         match self {
+            PackFilters { .. } => 0,
             // Two sums of a difference.
             BatchNormStats { input, .. } => 4 * map(input),
             Normalize { input, .. } => 3 * map(input),
+            Dropout { input, .. } => map(input),
             Loss { logits, .. } => 4 * map(logits),
             LinearBackward { input, dy, dx, .. } => {
                 let MapShape { c, .. } = program.shape(*dy);
@@ -191,23 +297,21 @@ impl TrainOp {
             }
             GlobalAvgPoolBackward { dx, .. } => map(dx),
             Pool2dBackward { window, dy, .. } => map(dy) * (window.kernel.0 * window.kernel.1) as u64,
-            // Two sums, then dz from them.
-            NormalizeBackward { input, .. } => 10 * map(input),
-            Conv2dBackwardWeight { conv: c, .. } | Conv2dBackwardData { conv: c, .. } => conv(c),
+            NormalizeSums { input, .. } => 5 * map(input),
+            NormalizeBackward { input, .. } => 7 * map(input),
+            Conv2dBackwardWeight { conv, dz, .. } => 2 * map(dz) * conv.terms() as u64,
+            GradientNorm { gradients, .. } => 2 * gradients.channels as u64,
             Update { parameters, .. } => 6 * parameters.channels as u64,
         }
     }
+}
 
-    /// Bytes of the parameters it reads beside its views.
-    pub fn parameter_bytes(&self) -> u64 {
-        use TrainOp::*;
-        let values = match self {
-            Normalize { output, .. } => 2 * output.channels,
-            NormalizeBackward { input, .. } => 2 * input.channels,
-            LinearBackward { input, dy, dx: Some(_), .. } => input.channels * dy.channels,
-            Conv2dBackwardData { conv, .. } => conv.output_channels() * conv.terms(),
-            _ => 0,
-        };
-        4 * values as u64
+impl Packing {
+    /// Where the filters go.
+    pub fn packed(&self) -> Option<View> {
+        match &self.conv.filters {
+            crate::program::Filters::Learned(learned) => Some(learned.packed),
+            _ => None,
+        }
     }
 }

@@ -3,15 +3,18 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::network::AvgPoolPadding;
-use crate::program::{Gpu, Step, StepOp, Target};
+use crate::network::{AvgPoolPadding, Window};
+use crate::program::{Step, StepOp, Target};
 
 fn network() -> Network {
     Network::inception_v3((299, 299), 1, AvgPoolPadding::Include).unwrap()
 }
 
 fn options(batch: usize, freeze: usize) -> Options {
-    Options { training: Some(Training { freeze }), ..Options::new(batch, Target::cpu()) }
+    Options {
+        training: Some(Training { freeze, ..Training::default() }),
+        ..Options::new(batch, Target::cpu())
+    }
 }
 
 fn program(batch: usize, freeze: usize) -> Program {
@@ -20,14 +23,19 @@ fn program(batch: usize, freeze: usize) -> Program {
 
 /// The layers that a backward step is about.
 fn backward_layers(step: &Step) -> Vec<String> {
-    let parts = |conv: &crate::program::Conv2d| conv.parts.iter().map(|p| p.layer.clone()).collect();
     match &step.op {
-        StepOp::Train(TrainOp::NormalizeBackward { layer, .. } | TrainOp::LinearBackward { layer, .. }) => {
-            vec![layer.clone()]
-        }
         StepOp::Train(
-            TrainOp::Conv2dBackwardWeight { conv, .. } | TrainOp::Conv2dBackwardData { conv, .. },
-        ) => parts(conv),
+            TrainOp::NormalizeSums { layer, .. }
+            | TrainOp::NormalizeBackward { layer, .. }
+            | TrainOp::LinearBackward { layer, .. },
+        ) => vec![layer.clone()],
+        StepOp::Train(TrainOp::Conv2dBackwardWeight { conv, .. }) => {
+            conv.parts.iter().map(|p| p.layer.clone()).collect()
+        }
+        StepOp::Conv2d(conv) if conv.is_transposed() => {
+            let (names, _) = step.name.split_once(".dx").unwrap();
+            names.split('+').map(|name| name.strip_suffix(".conv").unwrap().to_string()).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -74,9 +82,12 @@ fn frozen_is_free() {
         let learned = program.learned.as_ref().unwrap();
         for step in &program.steps {
             assert!(backward_layers(step).iter().all(|layer| !frozen.contains(layer)), "{}", step.name);
-            if let StepOp::Conv2d(conv) = &step.op {
+            if let StepOp::Conv2d(conv) = &step.op
+                && !conv.is_transposed()
+            {
                 for part in &conv.parts {
-                    assert_eq!(conv.folded, frozen.contains(&part.layer), "{}: batch norm", part.layer);
+                    let folded = conv.filters == crate::program::Filters::Folded;
+                    assert_eq!(folded, frozen.contains(&part.layer), "{}: batch norm", part.layer);
                 }
             }
         }
@@ -100,6 +111,7 @@ fn every_gradient_is_written_once_before_the_update() {
         let program = program(1, freeze);
         let learned = program.learned.as_ref().unwrap();
         let update = program.steps.last().unwrap();
+        assert!(program.steps.windows(2).all(|pair| pair[0].level <= pair[1].level));
         assert_eq!(update.kind(), "update");
         let mut written = vec![0; learned.len()];
         for step in &program.steps {
@@ -119,8 +131,11 @@ fn siblings_are_one_step_backward_too() {
     // As forward: 94 less 3 siblings in each of 9 blocks and 1 in Mixed_7a; the first convolution reads the image.
     assert_eq!(count("conv2d"), 94 - 3 * 9 - 1);
     assert_eq!(count("conv2d_backward_weight"), count("conv2d"));
-    assert_eq!(count("conv2d_backward_data"), count("conv2d") - 1);
-    assert_eq!((count("normalize"), count("normalize_backward"), count("batch_norm_stats")), (94, 94, 94));
+    // Four convolutions of stride 2, apart from the first, have four phases each.
+    assert_eq!(count("conv2d_backward_data"), count("conv2d") - 1 + 4 * 3);
+    for kind in ["batch_norm_stats", "normalize", "normalize_sums", "normalize_backward"] {
+        assert_eq!(count(kind), 94, "{kind}");
+    }
 }
 
 #[test]
@@ -133,15 +148,86 @@ fn what_is_not_planned_is_refused() {
     assert!(
         Program::lower(&small, &options(2, 3)).is_ok() && Program::lower(&small, &options(1, 94)).is_ok()
     );
-    let gpu = Gpu { multiprocessors: 28, tiles: Vec::new(), tuning: None };
-    let other = Options { target: Target::gpu(gpu), ..options(1, 0) };
-    assert!(refused(&other).contains("planned for the cpu only"));
-    assert!(refused(&Options { fusion: Fusion::None, ..options(1, 0) }).contains("planned for the cpu"));
-    #[cfg(feature = "cpu")]
-    {
-        let weights = crate::Weights::random(1, &network().parameters()).unwrap();
-        let cpu = crate::Device::open("cpu", Some(1)).unwrap();
-        let error = crate::device::Engine::new(program(1, 3), &weights, &cpu).err().unwrap().to_string();
-        assert!(error.contains("can be planned so far, not run"), "{error}");
+    assert!(refused(&Options { fusion: Fusion::None, ..options(1, 0) }).contains("planned fused"));
+    let share = |dropout| Options {
+        training: Some(Training { dropout, ..Training::default() }),
+        ..Options::new(1, Target::cpu())
+    };
+    assert!(refused(&share(1.0)).contains("dropout 1: give a number from 0 to below 1"));
+    assert!(refused(&share(f32::NAN)).contains("dropout NaN"));
+}
+
+#[test]
+fn a_data_gradient_is_what_the_definition_says() {
+    // Every window of the network, and some it has not: along one axis dx[h] = Σ_p dz[p]·W[h + pad − p·stride].
+    let network = network();
+    let own = network.layers.iter().filter_map(|layer| match layer.op {
+        Op::BasicConv2d(window) => Some(window),
+        _ => None,
+    });
+    let strided = Window { kernel: (5, 3), stride: (3, 2), padding: (2, 1) };
+    for window in own.chain([strided]) {
+        let (h, w) = (11, 14);
+        let (p, q) = window.output(h, w);
+        let mut terms = vec![0; h * w * p * q];
+        for (phase, small, first_tap) in filters::phases(window, (h, w)) {
+            let taps = (0..small.kernel.0).flat_map(|r| (0..small.kernel.1).map(move |s| (r, s)));
+            for (r, s) in taps {
+                // The tap of `window` that this one stands for.
+                let whole = |tap: usize, taps: usize, stride, first| first + stride * (taps - 1 - tap);
+                let tap_r = whole(r, small.kernel.0, window.stride.0, first_tap.0);
+                let tap_s = whole(s, small.kernel.1, window.stride.1, first_tap.1);
+                for y in (phase.first.0..h).step_by(phase.stride.0) {
+                    for x in (phase.first.1..w).step_by(phase.stride.1) {
+                        let a = (y / phase.stride.0 + r).checked_sub(small.padding.0);
+                        let b = (x / phase.stride.1 + s).checked_sub(small.padding.1);
+                        let (Some(a), Some(b)) = (a.filter(|a| *a < p), b.filter(|b| *b < q)) else {
+                            continue;
+                        };
+                        assert_eq!(a * window.stride.0 + tap_r, y + window.padding.0);
+                        assert_eq!(b * window.stride.1 + tap_s, x + window.padding.1);
+                        terms[(y * w + x) * p * q + a * q + b] += 1;
+                    }
+                }
+            }
+        }
+        for (i, count) in terms.iter().enumerate() {
+            let (y, x, a, b) = (i / (p * q) / w, i / (p * q) % w, i % (p * q) / q, i % q);
+            let inside = |at: usize, stride: usize, pad: usize, taps: usize, out: usize| {
+                (at + pad).checked_sub(out * stride).is_some_and(|tap| tap < taps)
+            };
+            let reads = inside(y, window.stride.0, window.padding.0, window.kernel.0, a)
+                && inside(x, window.stride.1, window.padding.1, window.kernel.1, b);
+            assert_eq!(*count, usize::from(reads), "{window:?} ({y}, {x}) from ({a}, {b})");
+        }
     }
+}
+
+#[test]
+fn filters_are_found_where_they_lie() {
+    let program = program(1, 3);
+    let learned = program.learned.as_ref().unwrap();
+    let first = |name: &str| learned.parameters.iter().find(|p| p.name == name).unwrap().first;
+    let conv = |name: &str| {
+        let step = program.steps.iter().find(|step| step.name == name).unwrap();
+        let StepOp::Conv2d(conv) = &step.op else { panic!("{name}") };
+        let crate::program::Filters::Learned(filters) = &conv.filters else { panic!("{name}") };
+        (conv, filters)
+    };
+    // Mixed_6a.branch3x3: [384, 288, 3, 3], stride 2.
+    let at = first("Mixed_6a.branch3x3.conv.weight");
+    let (forward, filters) = conv("Mixed_6a.branch3x3.conv");
+    assert_eq!(filters.parameter(forward, 5, 7, 2, 1), at + ((5 * 288 + 7) * 3 + 2) * 3 + 1);
+    // Of the phase (0, 1): rows 0 and 2, the last first, and column 1.
+    let (back, filters) = conv("Mixed_6a.branch3x3.conv.dx.01");
+    assert_eq!(back.window.kernel, (2, 1));
+    assert_eq!(filters.parameter(back, 7, 5, 0, 0), at + ((5 * 288 + 7) * 3 + 2) * 3 + 1);
+    assert_eq!(filters.parameter(back, 7, 5, 1, 0), at + ((5 * 288 + 7) * 3) * 3 + 1);
+    // Siblings stand one behind the other.
+    let name = "Mixed_5b.branch1x1.conv+Mixed_5b.branch5x5_1.conv+Mixed_5b.branch3x3dbl_1.conv+Mixed_5b.branch_pool.conv";
+    let (back, filters) = conv(&format!("{name}.dx"));
+    assert_eq!(
+        filters.parameter(back, 3, 64 + 2, 0, 0),
+        first("Mixed_5b.branch5x5_1.conv.weight") + 2 * 192 + 3
+    );
 }
