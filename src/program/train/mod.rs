@@ -23,6 +23,8 @@ mod pack;
 mod tests;
 
 pub use controls::Controls;
+#[cfg(test)]
+pub(super) use filters::phases;
 pub use filters::{LayerFilters, LearnedFilters, Transposed};
 pub(super) use forward::lower;
 pub use op::{Packing, PoolBackward, TrainOp, WeightCut};
