@@ -4,11 +4,14 @@
 //! level are cut into units that all threads claim together; a unit writes what no other unit touches, always in the
 //! same order, so that the result does not depend on the number of threads.
 
+mod bind_conv2d;
 mod conv2d;
+mod conv2d_backward_weight;
 mod crop;
 mod elementwise;
 mod filter;
 mod linear;
+mod pack_filters;
 mod peak;
 mod pool2d;
 mod simd;
