@@ -6,12 +6,13 @@ use super::conv2d::{Conv2d, Geometry, Operands, OutputBlock};
 use super::crop::Crop;
 use super::elementwise::{Elementwise, Function, MapView};
 use super::filter::{FilterRow, PackedFilter};
-use super::linear::Linear;
+use super::linear::{Linear, Values};
 use super::map_view;
 use super::pool2d::{GlobalAvgPool, Kind, Pool2d};
 use super::simd::Isa;
 use super::softmax::Softmax;
 use super::threads::Threads;
+use super::train::TrainTask;
 use crate::error::{Error, Result};
 use crate::network::AvgPoolPadding;
 use crate::program::{self, Epilogue, Filters, FoldedBatchNorm, Layout, PoolKind, Program, StepOp};
@@ -32,6 +33,7 @@ pub(super) enum Task {
     Linear(Linear),
     Softmax(Softmax),
     Crop(Crop),
+    Train(TrainTask),
 }
 
 /// Where sixteen output channels of a convolution go.
@@ -74,6 +76,7 @@ impl Task {
             Task::Concat(copies) => copies.iter().map(|copy| copy.units(images)).sum(),
             Task::Linear(linear) => linear.units(images),
             Task::Softmax(_) | Task::Crop(_) => images,
+            Task::Train(task) => task.units(images),
         }
     }
 
@@ -113,6 +116,7 @@ impl Task {
                 Task::Linear(linear) => linear.run(unit, arena),
                 Task::Softmax(softmax) => softmax.run(unit, arena),
                 Task::Crop(crop) => crop.run(unit, arena),
+                Task::Train(task) => task.run(unit, images, arena),
             }
         }
     }
@@ -137,10 +141,7 @@ impl Binder<'_> {
     fn bind(&self, op: &StepOp) -> Result<Task> {
         let view = |view| map_view(self.program, view);
         Ok(match op {
-            StepOp::Train(_) => {
-                let problem = "a program for training can be planned so far, not run".to_string();
-                return Err(Error::Device { device: "cpu".into(), problem });
-            }
+            StepOp::Train(op) => Task::Train(TrainTask::new(self.isa, self.program, op)?),
             StepOp::Conv2dGroup(_) | StepOp::Pack { .. } => {
                 let problem = "the program was lowered for another device".to_string();
                 return Err(Error::Device { device: "cpu".into(), problem });
@@ -193,12 +194,16 @@ impl Binder<'_> {
             StepOp::Softmax { input, output } => {
                 Task::Softmax(Softmax { input: view(*input), output: view(*output) })
             }
-            StepOp::Linear { layer, input, output, .. } => Task::Linear(Linear {
-                weight: self.weights.f32(&format!("{layer}.weight"))?.into_owned(),
-                bias: self.weights.f32(&format!("{layer}.bias"))?.into_owned(),
-                input: view(*input),
-                output: view(*output),
-            }),
+            StepOp::Linear { layer, learned, input, output } => {
+                let values = match learned {
+                    Some(learned) => Values::Learned(view(*learned).offset),
+                    None => Values::Fixed {
+                        weight: self.weights.f32(&format!("{layer}.weight"))?.into_owned(),
+                        bias: self.weights.f32(&format!("{layer}.bias"))?.into_owned(),
+                    },
+                };
+                Task::Linear(Linear { values, input: view(*input), output: view(*output) })
+            }
         })
     }
 
