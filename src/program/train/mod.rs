@@ -27,6 +27,8 @@ pub use controls::Controls;
 pub(super) use cut::cut;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 pub(crate) use cut::{STEP_PIXELS, weight_columns, weight_steps, weight_tiles};
+#[cfg(test)]
+pub(super) use filters::phases;
 pub use filters::{LayerFilters, LearnedFilters, Transposed};
 pub(super) use forward::lower;
 pub use op::{Packing, PoolBackward, TrainOp, WeightCut};
