@@ -6,13 +6,14 @@ use super::conv2d::{Conv2d, Operands, OutputBlock};
 use super::conv2d_backward_weight::Conv2dBackwardWeight;
 use super::crop::Crop;
 use super::elementwise::{Elementwise, Function, MapView};
-use super::linear::Linear;
+use super::linear::{Linear, Values};
 use super::map_view;
 use super::pack_filters::PackFilters;
 use super::pool2d::{GlobalAvgPool, Kind, Pool2d};
 use super::simd::Isa;
 use super::softmax::Softmax;
 use super::threads::Threads;
+use super::train::TrainTask;
 use crate::error::{Error, Result};
 use crate::network::AvgPoolPadding;
 use crate::program::{self, Epilogue, FoldedBatchNorm, PoolKind, Program, StepOp, TrainOp};
@@ -35,6 +36,7 @@ pub(super) enum Task {
     Crop(Crop),
     PackFilters(PackFilters),
     Conv2dBackwardWeight(Conv2dBackwardWeight),
+    Train(TrainTask),
 }
 
 /// Where sixteen output channels of a convolution go.
@@ -79,6 +81,7 @@ impl Task {
             Task::Softmax(_) | Task::Crop(_) => images,
             Task::PackFilters(pack) => pack.units(),
             Task::Conv2dBackwardWeight(conv) => conv.units(),
+            Task::Train(task) => task.units(images),
         }
     }
 
@@ -118,6 +121,7 @@ impl Task {
                 Task::Crop(crop) => crop.run(unit, arena),
                 Task::PackFilters(pack) => pack.run(unit, arena),
                 Task::Conv2dBackwardWeight(conv) => conv.run(unit, images, arena),
+                Task::Train(task) => task.run(unit, images, arena),
             }
         }
     }
@@ -148,10 +152,7 @@ impl Binder<'_> {
             StepOp::Train(TrainOp::Conv2dBackwardWeight { conv, dz, gradients, .. }) => {
                 self.bind_conv2d_backward_weight(conv, *dz, gradients)
             }
-            StepOp::Train(_) => {
-                let problem = "a program for training can be planned so far, not run".to_string();
-                return Err(Error::Device { device: "cpu".into(), problem });
-            }
+            StepOp::Train(op) => Task::Train(TrainTask::new(self.isa, self.program, op)?),
             StepOp::Conv2dGroup(_) | StepOp::Pack { .. } => {
                 let problem = "the program was lowered for another device".to_string();
                 return Err(Error::Device { device: "cpu".into(), problem });
@@ -204,12 +205,16 @@ impl Binder<'_> {
             StepOp::Softmax { input, output } => {
                 Task::Softmax(Softmax { input: view(*input), output: view(*output) })
             }
-            StepOp::Linear { layer, input, output, .. } => Task::Linear(Linear {
-                weight: self.weights.f32(&format!("{layer}.weight"))?.into_owned(),
-                bias: self.weights.f32(&format!("{layer}.bias"))?.into_owned(),
-                input: view(*input),
-                output: view(*output),
-            }),
+            StepOp::Linear { layer, learned, input, output } => {
+                let values = match learned {
+                    Some(learned) => Values::Learned(view(*learned).offset),
+                    None => Values::Fixed {
+                        weight: self.weights.f32(&format!("{layer}.weight"))?.into_owned(),
+                        bias: self.weights.f32(&format!("{layer}.bias"))?.into_owned(),
+                    },
+                };
+                Task::Linear(Linear { values, input: view(*input), output: view(*output) })
+            }
         })
     }
 }

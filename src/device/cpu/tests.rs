@@ -4,7 +4,7 @@
 use super::conv2d::{Conv2d, Geometry, Operands, OutputBlock};
 use super::elementwise::{Elementwise, Function, MapView};
 use super::filter::{FilterRow, PackedFilter};
-use super::linear::Linear;
+use super::linear::{Linear, Values};
 use super::pool2d::{GlobalAvgPool, Kind, Pool2d};
 use super::simd::Isa;
 use super::threads::Threads;
@@ -396,7 +396,8 @@ fn global_pool_and_linear() {
     };
     let wanted: Vec<f64> = (0..n * k).map(|i| expected(i / k, i % k, &memory)).collect();
     let pool = GlobalAvgPool { input, output: pooled };
-    let linear = Linear { weight: weight.clone(), bias: bias.clone(), input: pooled, output };
+    let values = Values::Fixed { weight: weight.clone(), bias: bias.clone() };
+    let linear = Linear { values, input: pooled, output };
     // SAFETY: all views lie in `memory`.
     unsafe {
         (0..n).for_each(|image| pool.run(image, memory.as_mut_ptr()));
