@@ -1,5 +1,6 @@
 //! Programs of a few steps made by hand, for tests of single operations on every device.
 
+mod given;
 mod learning;
 
 pub(crate) use learning::LearningConv;
