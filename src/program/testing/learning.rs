@@ -140,7 +140,7 @@ impl Maker {
     }
 
     /// Room for `values` values that belong to no image.
-    fn flat(&mut self, name: &str, values: usize, role: Role) -> View {
+    pub(super) fn flat(&mut self, name: &str, values: usize, role: Role) -> View {
         let shape = MapShape { c: values, h: 1, w: 1 };
         self.buffers.push(Buffer::new(name, role, shape, Layout::Nchw, 0));
         View { buffer: self.buffers.len() - 1, channel: 0, channels: values }
