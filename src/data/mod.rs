@@ -1,6 +1,6 @@
 //! From image files to network inputs: decode, fit to the input's size, normalise.
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "train")]
 mod collect;
 mod decode;
 mod fit;
@@ -8,7 +8,7 @@ mod metadata;
 mod normalize;
 mod tiff;
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "train")]
 pub use collect::{Sample, collect};
 pub use decode::{Image, MAX_PIXELS, MAX_SIDE};
 pub use fit::Fit;
