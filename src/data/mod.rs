@@ -8,6 +8,8 @@ mod metadata;
 mod normalize;
 mod standardize;
 mod tiff;
+#[cfg(feature = "train")]
+pub mod train;
 
 #[cfg(feature = "train")]
 pub use collect::{Sample, collect};
