@@ -1,8 +1,10 @@
-/* conv2d_forward_implicit_gemm_f32: convolution as a matrix product, with bias and ReLU.
+/* conv2d_forward_implicit_gemm_f32: convolution as a matrix product, with bias and ReLU; the data gradient of one too.
  * y[n,k,p,q] = f(sum_{c,r,s} x[n, c, p*stride_h - pad_h + r, q*stride_w - pad_w + s] * w[k,c,r,s] + b[k]); f: ReLU, or nothing
  * and no bias. Source: Chetlur et al., arXiv 1410.0759 (implicit GEMM); double-buffered tiles of 8x8 outputs a thread as in
  * Gray's maxas SGEMM (github.com/NervanaSystems/maxas/wiki/SGEMM).
- * x a view [N,C,H,W] in, C a multiple of 8;  w packed in, see below;  y up to four views, each a range of k, overwritten.
+ * x a view [N,C,H,W] in, C a multiple of 8;  w packed in, see below;  y up to four views, each a range of k, overwritten or added
+ * to. The pixel (p, q) may stand at another place of y's map, y_first + p*y_row + q*y_column: a data gradient is the convolution of
+ * dz with the filters seen from their outputs, and that of a convolution of stride 2 writes every other row and column.
  * One launch computes up to four convolutions of one level; the grid is one-dimensional, a block knows by its index its
  * convolution, slice of the sum, pixels and channels. Block: 32 threads for each 64 pixels x 32 channels x group.
  * A block has TM pixels (m = n*P*Q + p*Q + q) and TN channels. The sum runs over steps of eight terms: one filter tap, eight
@@ -23,13 +25,13 @@ struct ConvPart {
     int image_stride;  /* quads */
     int first_quad;    /* of the convolution's output channels */
     int bias_relu;     /* 0: the bare sum */
-    int reserved;
+    int accumulate;    /* adds to what stands there */
 };
 
 struct Conv2dProblem {
     const float4* x;
     const float4* w;
-    const float4* bias; /* of all output channels */
+    const float4* bias; /* of all output channels; where no part has bias and ReLU it is not read */
     float4* partials;   /* [tile][slice][outputs of a thread / 4][threads] when slices > 1 */
     unsigned int* tickets; /* one a tile; 0 before and after */
     int first_block;    /* of the launch */
@@ -39,6 +41,7 @@ struct Conv2dProblem {
     int image_stride;   /* quads */
     int p, q, r, s;
     int stride_h, stride_w, pad_h, pad_w;
+    int y_plane, y_first, y_row, y_column; /* quads: a map of y, its first pixel, from one row and column to the next */
     int k4;             /* quads of output channels, all parts */
     int tiles_m, tiles_n;
     int slices, steps;  /* steps of one group in one slice */
@@ -108,14 +111,15 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
     for (int i = 0; i < PIXELS_X; i++) {
         const int m = tile_m * TM + pixel + i * GROUP_THREADS;
         const int image = m / (conv.p * conv.q), offset = m % (conv.p * conv.q);
-        const int h = offset / conv.q * conv.stride_h - conv.pad_h, w = offset % conv.q * conv.stride_w - conv.pad_w;
+        const int p = offset / conv.q, q = offset % conv.q;
+        const int h = p * conv.stride_h - conv.pad_h, w = q * conv.stride_w - conv.pad_w;
         base[i] = image * conv.image_stride + h * conv.w_ + w + quad * plane;
         const unsigned int rows = (1u << min(max(conv.h - h, 0), conv.r)) - (1u << max(-h, 0));
         const unsigned int columns = (1u << min(max(conv.w_ - w, 0), conv.s)) - (1u << max(-w, 0));
         inside[i] = m < conv.pixels ? columns << 16 | rows : 0;
         if (group == 0 && quad == 0) {
             pixel_image[pixel + i * GROUP_THREADS] = m < conv.pixels ? image : -1;
-            pixel_offset[pixel + i * GROUP_THREADS] = offset;
+            pixel_offset[pixel + i * GROUP_THREADS] = conv.y_first + p * conv.y_row + q * conv.y_column;
         }
     }
     const float4* w = conv.w + ((size_t)tile_n * (conv.slices * GROUPS * conv.steps) + first_step) * (2 * TN) + thread;
@@ -289,16 +293,19 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
         int part = 0;
         for (int i = 1; i < end.parts; i++) part = k4 >= end.part[i].first_quad ? i : part;
         const ConvPart& to = end.part[part];
-        float4* const out = to.y + (ptrdiff_t)(k4 - to.first_quad) * (end.p * end.q);
-        const float4 bias = __ldg(end.bias + k4);
+        float4* const out = to.y + (ptrdiff_t)(k4 - to.first_quad) * end.y_plane;
+        float4 bias = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+        if (to.bias_relu) bias = __ldg(end.bias + k4);
 #pragma unroll
         for (int i = 0; i < ROWS; i++) {
             const int row = group * ROWS + i;  /* rows 0 to 3 are 8 pixels apart, 4 to 7 stand 32 pixels behind */
             const int m = warp_m * 64 + row / 4 * 32 + row % 4 * 8 + lane_m;
             const int image = pixel_image[m];
             if (image < 0) continue;
-            const float4 value = to.bias_relu ? relu(y[i][j] + bias) : y[i][j];
-            out[(ptrdiff_t)image * to.image_stride + pixel_offset[m]] = value;
+            float4* const at = out + ((ptrdiff_t)image * to.image_stride + pixel_offset[m]);
+            float4 value = to.bias_relu ? relu(y[i][j] + bias) : y[i][j];
+            if (to.accumulate) value = *at + value;
+            *at = value;
         }
     }
 }

@@ -1,6 +1,8 @@
 //! *Where* a program runs. A device turns the steps of a [program](crate::program) into work on its own memory; what it gives back
 //! are host tensors.
 
+#[cfg(test)]
+mod conv_train_tests;
 #[cfg(feature = "cpu")]
 pub mod cpu;
 #[cfg(feature = "cuda")]
@@ -11,6 +13,8 @@ mod sim;
 #[cfg(test)]
 mod tests;
 mod train;
+#[cfg(test)]
+mod train_tests;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 mod tune;
 

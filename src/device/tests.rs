@@ -14,12 +14,12 @@ use crate::program::{
 use crate::weights::Weights;
 
 /// Relative L2 error that a layer may have on `device`.
-fn bound(device: &Device) -> f64 {
+pub(super) fn bound(device: &Device) -> f64 {
     if matches!(device, Device::Cpu { .. }) { 2e-6 } else { 3e-6 }
 }
 
 /// The devices there are.
-fn devices() -> Vec<Device> {
+pub(super) fn devices() -> Vec<Device> {
     let others = vec![
         #[cfg(feature = "cpu")]
         Device::open("cpu", Some(2)).unwrap(),
@@ -61,7 +61,7 @@ pub(super) fn cuda() -> Option<Device> {
 }
 
 /// Values without symmetry, from −1 to 1.
-fn value(i: usize) -> f32 {
+pub(super) fn value(i: usize) -> f32 {
     (crate::weights::random::mix(i as u64 + 1) >> 40) as f32 / (1 << 23) as f32 - 1.0
 }
 
@@ -121,7 +121,7 @@ fn run(
 }
 
 /// Demands finite values within [`bound`]; names the worst.
-fn compare(
+pub(super) fn compare(
     device: &Device,
     what: &str,
     ours: &[f32],
@@ -209,7 +209,11 @@ fn check_conv(
     }
 }
 
-const fn window(kernel: (usize, usize), stride: (usize, usize), padding: (usize, usize)) -> Window {
+pub(super) const fn window(
+    kernel: (usize, usize),
+    stride: (usize, usize),
+    padding: (usize, usize),
+) -> Window {
     Window { kernel, stride, padding }
 }
 

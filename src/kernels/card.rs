@@ -7,7 +7,7 @@
 //! between a multiprocessor and the second-level cache: Jia et al., "Dissecting the NVIDIA Volta GPU architecture via
 //! microbenchmarking", 2018 (arXiv 1804.06826), tables 3.1 and 3.4.
 
-use super::TILES;
+use super::{TILES, WEIGHT_TILES};
 use crate::error::{Error, Result};
 use crate::program::Gpu;
 
@@ -98,7 +98,12 @@ impl Card {
 
     /// What a program is cut for.
     pub fn gpu(&self) -> Gpu {
-        Gpu { multiprocessors: self.multiprocessors, tiles: TILES.to_vec(), tuning: None }
+        Gpu {
+            multiprocessors: self.multiprocessors,
+            tiles: TILES.to_vec(),
+            weight_tiles: WEIGHT_TILES.to_vec(),
+            tuning: None,
+        }
     }
 
     /// Highest rate of float32 arithmetic, a multiply-add counting two.

@@ -4,9 +4,10 @@ use super::launch::{Kernel, Launch, Pointer, Region};
 use super::parameters::{MapView, Parameters, constant};
 use crate::error::Result;
 use crate::program::{
-    Conv2d, Conv2dGroup, Epilogue, Filters as From, FoldedBatchNorm, Layout, Program, Tile, Tiling, View,
+    BufferId, Conv2d, Conv2dGroup, Epilogue, Filters as From, FoldedBatchNorm, Layout, Phase, Program, Tile,
+    Tiling, View,
 };
-use crate::program::{MAX_GROUP, STEP_TERMS, tiles};
+use crate::program::{MAX_GROUP, STEP_TERMS, packed_values, tiles};
 use crate::weights::Weights;
 
 const fn tile(pixels: usize, channels: usize, groups: usize) -> Tile {
@@ -21,7 +22,7 @@ const MAX_PARTS: usize = 4;
 
 /// Bytes of a `ConvPart` and of a `Conv2dProblem`.
 const PART_BYTES: usize = 24;
-const PROBLEM_BYTES: usize = 5 * 8 + 20 * 4 + MAX_PARTS * PART_BYTES;
+const PROBLEM_BYTES: usize = 5 * 8 + 24 * 4 + MAX_PARTS * PART_BYTES;
 
 /// The kernel for `tile`, one of [`TILES`].
 pub(super) fn kernel(tile: Tile) -> Kernel {
@@ -53,10 +54,10 @@ pub(super) fn fits(program: &Program, group: &Conv2dGroup) -> bool {
     TILES.contains(&group.tile) && group.convs.len() <= MAX_GROUP && group.convs.iter().all(conv)
 }
 
-/// For each convolution the filters, `[K/channels][steps][8][channels]`, then the bias [K].
+/// For each convolution the filters, `[K/channels][steps][8][channels]`, then the bias [K]; of filters that learn nothing.
 pub(super) fn constants(program: &Program, weights: &Weights, group: &Conv2dGroup) -> Result<Vec<f32>> {
     let mut values = Vec::new();
-    for (conv, tiling) in &group.convs {
+    for (conv, tiling) in group.convs.iter().filter(|(conv, _)| learned(conv).is_none()) {
         let filters = Filters { conv, tiling, tile: group.tile, pairs: column_pairs(program, conv) };
         let first = values.len();
         values.resize(first + filters.values(), 0.0);
@@ -81,8 +82,32 @@ pub(super) fn constants(program: &Program, weights: &Weights, group: &Conv2dGrou
     Ok(values)
 }
 
-fn column_pairs(program: &Program, conv: &Conv2d) -> bool {
+pub(super) fn column_pairs(program: &Program, conv: &Conv2d) -> bool {
     program.buffers[conv.input.buffer].layout == Layout::ColumnPairs
+}
+
+/// Where the packed filters of `conv` lie, if they learn.
+fn learned(conv: &Conv2d) -> Option<View> {
+    match &conv.filters {
+        From::Learned(learned) => Some(learned.packed),
+        From::Folded | From::Plain => None,
+    }
+}
+
+/// `values` 32-bit values of a buffer that belongs to no image, from number `first` on.
+fn values(program: &Program, buffer: BufferId, first: usize, values: usize) -> Pointer {
+    let offset_bytes = program.buffers[buffer].offset_bytes + first * size_of::<f32>();
+    Pointer { region: Region::Arena, offset_bytes, bytes: values * size_of::<f32>() }
+}
+
+/// A view of a buffer that belongs to no image.
+pub(super) fn whole(program: &Program, view: View) -> Pointer {
+    values(program, view.buffer, view.channel, view.channels)
+}
+
+/// `count` counters from number `first` on.
+pub(super) fn tickets(program: &Program, first: usize, count: usize) -> Option<Pointer> {
+    program.tickets.map(|buffer| values(program, buffer, first, count))
 }
 
 /// Packed filters of one convolution.
@@ -101,10 +126,7 @@ impl Filters<'_> {
     }
 
     fn values(&self) -> usize {
-        self.conv.output_channels().div_ceil(self.tile.channels)
-            * self.steps()
-            * STEP_TERMS
-            * self.tile.channels
+        packed_values(self.conv, self.tile, self.tiling)
     }
 
     /// Puts `filter`, [C,R,S], times `scale` where the kernel reads output channel `k`.
@@ -133,7 +155,9 @@ pub(super) fn launch(program: &Program, group: &Conv2dGroup, images: usize, mut 
         let (m, n) = tiles(program, conv, group.tile, images);
         let end = parameters.len() + PROBLEM_BYTES;
         parameters = problem(parameters, program, group, &filters, images, (constants, blocks)).pad_to(end);
-        constants += (filters.values() + conv.output_channels()) * size_of::<f32>();
+        if learned(conv).is_none() {
+            constants += (filters.values() + conv.output_channels()) * size_of::<f32>();
+        }
         blocks += m * n * tiling.slices;
     }
     let whole = 8 + MAX_GROUP * PROBLEM_BYTES;
@@ -152,22 +176,23 @@ fn problem(
     let (conv, tiling) = (filters.conv, filters.tiling);
     let x = MapView::new(program, conv.input, images);
     let k = conv.output_channels();
-    let weight = constant(first.0, filters.values());
-    let bias = constant(first.0 + weight.bytes, k);
+    let (weight, bias) = match learned(conv) {
+        Some(packed) => (whole(program, packed), None),
+        None => {
+            let weight = constant(first.0, filters.values());
+            (weight, Some(constant(first.0 + weight.bytes, k)))
+        }
+    };
     let (m, n) = tiles(program, conv, group.tile, images);
     let sliced = tiling.slices > 1;
     let outputs = group.tile.pixels * group.tile.channels;
-    let part_of = |buffer: View, first: usize, values: usize| Pointer {
-        region: Region::Arena,
-        offset_bytes: program.buffers[buffer.buffer].offset_bytes + first * size_of::<f32>(),
-        bytes: values * size_of::<f32>(),
-    };
     let partials = group.workspace.filter(|_| sliced);
-    let partials = partials.map(|view| part_of(view, tiling.first_partial, m * n * tiling.slices * outputs));
-    let tickets = program.tickets.filter(|_| sliced);
-    let tickets =
-        tickets.map(|buffer| part_of(View { buffer, channel: 0, channels: 0 }, tiling.first_ticket, m * n));
+    let count = m * n * tiling.slices * outputs;
+    let partials = partials.map(|view| values(program, view.buffer, tiling.first_partial, count));
+    let tickets = tickets(program, tiling.first_ticket, m * n).filter(|_| sliced);
     let y = MapView::new(program, conv.parts[0].output, images).shape;
+    let ((p, q), Phase { stride: (down, right), first: (row, column) }) =
+        (conv.output_size(program), conv.phase);
     let ((r, s), stride, pad) = (conv.window.kernel, conv.window.stride, conv.window.padding);
     let (w, c8, s, stride_w) = match filters.pairs {
         true => (x.shape.w.div_ceil(2), 1, s.div_ceil(2), 1),
@@ -179,13 +204,15 @@ fn problem(
         .pointer(bias)
         .pointer(partials)
         .pointer(tickets)
-        .ints([first.1, images * y.h * y.w, x.shape.h, w, c8, x.image_stride, y.h, y.w, r, s])
-        .ints([stride.0, stride_w, pad.0, pad.1, k / 4, m, n, tiling.slices, tiling.steps, conv.parts.len()]);
+        .ints([first.1, images * p * q, x.shape.h, w, c8, x.image_stride, p, q, r, s])
+        .ints([stride.0, stride_w, pad.0, pad.1])
+        .ints([y.h * y.w, row * y.w + column, down * y.w, right])
+        .ints([k / 4, m, n, tiling.slices, tiling.steps, conv.parts.len()]);
     let mut quad = 0;
     conv.parts.iter().fold(parameters, |parameters, part| {
         let y = MapView::new(program, part.output, images);
-        let relu = usize::from(part.epilogue == Epilogue::BiasRelu);
-        let parameters = parameters.pointer(y.pointer()).ints([y.image_stride, quad, relu, 0]);
+        let [relu, add] = [Epilogue::BiasRelu, Epilogue::Accumulate].map(|e| usize::from(part.epilogue == e));
+        let parameters = parameters.pointer(y.pointer()).ints([y.image_stride, quad, relu, add]);
         quad += part.output.channels / 4;
         parameters
     })

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::parameters::MapView;
-use super::{conv2d, crop, elementwise, linear, pack, pool2d, softmax};
+use super::{conv2d, crop, elementwise, linear, pack, pool2d, softmax, train};
 use crate::error::{Error, Result};
 use crate::program::{Program, StepOp};
 use crate::weights::Weights;
@@ -146,9 +146,8 @@ impl Launches {
                 crop::launch(normalization, view(*output), constants)
             }
             StepOp::Pack { input, output } => pack::launch(view(*input), view(*output)),
-            StepOp::Conv2d(_) | StepOp::Train(_) => {
-                unreachable!("a program for a GPU has its convolutions in groups")
-            }
+            StepOp::Train(op) => train::launch(&self.program, op, images, constants),
+            StepOp::Conv2d(_) => unreachable!("a program for a GPU has its convolutions in groups"),
         }
     }
 
@@ -157,8 +156,11 @@ impl Launches {
         let name = &self.program.steps[step].name;
         let refuse = |what: &str| Err(problem(&format!("{name}: {what}")));
         match &self.program.steps[step].op {
-            StepOp::Conv2d(_) | StepOp::Train(_) => {
-                return refuse("the program was lowered for another device");
+            StepOp::Conv2d(_) => return refuse("the program was lowered for another device"),
+            StepOp::Train(op) => {
+                if let Some(why) = train::refusal(&self.program, op) {
+                    return refuse(why);
+                }
             }
             StepOp::Conv2dGroup(group) if !conv2d::fits(&self.program, group) => {
                 return refuse("the convolution kernels do not take this shape");
@@ -213,6 +215,7 @@ fn constants(program: &Program, weights: &Weights, op: &StepOp) -> Result<Vec<f3
         StepOp::BatchNorm { layer, .. } => elementwise::constants(weights, layer),
         StepOp::Linear { layer, .. } => linear::constants(weights, layer),
         StepOp::Crop { normalization, .. } => Ok(crop::constants(normalization)),
+        StepOp::Train(op) => Ok(train::constants(program, op)),
         _ => Ok(Vec::new()),
     }
 }

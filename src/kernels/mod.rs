@@ -6,6 +6,7 @@
 
 mod card;
 mod conv2d;
+mod conv2d_backward_weight;
 mod crop;
 mod elementwise;
 mod embedded;
@@ -13,12 +14,15 @@ mod launch;
 mod linear;
 mod model;
 mod pack;
+mod pack_filters;
 mod parameters;
 mod pool2d;
 mod softmax;
+mod train;
 
 pub use card::{CARDS, Card, fma_per_clock};
 pub use conv2d::TILES;
+pub use conv2d_backward_weight::WEIGHT_TILES;
 pub use embedded::{Image, ImageKind, Resources, images, resources};
 pub use launch::{Kernel, Launch, Launches, Pointer, Region, Relocation};
 pub use model::{Bound, Estimate, Work, estimate};
@@ -28,8 +32,11 @@ pub fn all() -> Vec<Kernel> {
     let pools = [pool2d::MAX, pool2d::AVERAGE, pool2d::GLOBAL_AVERAGE];
     let elementwise = [elementwise::BATCH_NORM, elementwise::RELU, elementwise::CONCAT];
     let convolutions = TILES.map(conv2d::kernel);
+    let filter_gradients = WEIGHT_TILES.map(conv2d_backward_weight::kernel);
     [
         &convolutions[..],
+        &filter_gradients,
+        &[pack_filters::PACK_FILTERS],
         &elementwise,
         &[linear::LINEAR, softmax::SOFTMAX, pack::COLUMN_PAIRS, crop::CROP],
         &pools,

@@ -24,7 +24,7 @@ pub use describe::StepSummary;
 pub use fold::{BatchNorm, FoldedBatchNorm};
 pub use schedule::{Gpu, Tile, Tiling};
 #[cfg(any(feature = "cuda", feature = "sim"))]
-pub(crate) use schedule::{MAX_GROUP, MAX_SLICES, STEP_TERMS, tiles, total_steps};
+pub(crate) use schedule::{MAX_GROUP, MAX_SLICES, STEP_TERMS, packed_values, tiles, total_steps};
 pub use step::{
     Average, Conv2d, Conv2dGroup, ConvPart, Epilogue, Filters, Phase, Pool2d, PoolKind, Step, StepOp,
 };
@@ -32,6 +32,8 @@ pub use train::{
     Controls, LayerFilters, Learned, LearnedFilters, LearnedSet, MemoryUse, Packing, PoolBackward, TrainOp,
     Training, Transposed, WeightCut,
 };
+#[cfg(any(feature = "cuda", feature = "sim"))]
+pub(crate) use train::{STEP_PIXELS, weight_columns, weight_steps, weight_tiles};
 pub use tuning::{TunedCut, Tuning};
 
 use crate::error::{Error, Result};

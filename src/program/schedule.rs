@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::step::{Conv2d, Conv2dGroup, Step, StepOp};
+use super::step::{Conv2d, Conv2dGroup, Phase, Step, StepOp};
 use super::{Buffer, Layout, MapShape, Program, Role, Tuning, View};
 
 /// What the cutting depends on.
@@ -19,6 +19,8 @@ pub struct Gpu {
     pub multiprocessors: usize,
     /// Tiles there are kernels for.
     pub tiles: Vec<Tile>,
+    /// Tiles of filter gradients there are kernels for: output channels, and filter values of each.
+    pub weight_tiles: Vec<(usize, usize)>,
     /// Cuts found by measuring; they go before the estimate.
     pub tuning: Option<Tuning>,
 }
@@ -74,8 +76,15 @@ pub fn total_steps(program: &Program, conv: &Conv2d) -> usize {
 
 /// Tiles of `conv` along pixels and channels for `images` images.
 pub fn tiles(program: &Program, conv: &Conv2d, tile: Tile, images: usize) -> (usize, usize) {
-    let MapShape { h, w, .. } = program.shape(conv.parts[0].output);
-    ((images * h * w).div_ceil(tile.pixels), conv.output_channels().div_ceil(tile.channels))
+    let (p, q) = conv.output_size(program);
+    ((images * p * q).div_ceil(tile.pixels), conv.output_channels().div_ceil(tile.channels))
+}
+
+/// Values of the filters of `conv` in the order in which its thread blocks read them: `[K/channels][steps][8][channels]`, zero beyond K
+/// and beyond the last step of the sum.
+pub fn packed_values(conv: &Conv2d, tile: Tile, tiling: &Tiling) -> usize {
+    let steps = tiling.slices * tile.groups * tiling.steps;
+    conv.output_channels().div_ceil(tile.channels) * steps * STEP_TERMS * tile.channels
 }
 
 /// Cuts every convolution of `program`, and joins those of a level where one launch is faster.
@@ -111,11 +120,12 @@ pub(super) fn schedule(program: &mut Program, gpu: &Gpu) {
         steps.extend(others);
     }
     program.steps = steps;
+    super::train::cut(program, gpu, &mut tickets);
     program.tickets = (tickets > 0).then(|| buffer(program, "tickets", tickets).buffer);
 }
 
 /// A buffer of `values` 32-bit values that belong to no image.
-fn buffer(program: &mut Program, name: &str, values: usize) -> View {
+pub(super) fn buffer(program: &mut Program, name: &str, values: usize) -> View {
     let shape = MapShape { c: values, h: 1, w: 1 };
     let bytes = values * size_of::<f32>();
     program.buffers.push(Buffer::new(name, Role::Workspace, shape, Layout::Nchw, bytes));
@@ -136,29 +146,49 @@ struct Cut {
 }
 
 fn launches(program: &Program, gpu: &Gpu, convs: &[Step]) -> Vec<Launch> {
-    let best = |members: &[usize]| {
-        let ops: Vec<&Conv2d> = members
-            .iter()
-            .filter_map(|&i| match &convs[i].op {
-                StepOp::Conv2d(conv) => Some(conv),
-                _ => None,
-            })
-            .collect();
-        let name = members.iter().map(|&i| convs[i].name.as_str()).collect::<Vec<_>>().join("+");
-        choose(program, gpu, &ops, &name)
+    let name = |members: &[usize]| {
+        let names: Vec<&str> = members.iter().map(|&i| convs[i].name.as_str()).collect();
+        names.join("+")
     };
-    let alone: Vec<(f64, Cut)> = (0..convs.len()).map(|i| best(&[i])).collect();
-    if (2..=MAX_GROUP).contains(&convs.len()) {
+    let best = |members: &[usize]| {
+        let ops: Vec<&Conv2d> = members.iter().filter_map(|&i| conv(&convs[i])).collect();
+        choose(program, gpu, &ops, &name(members))
+    };
+    let units = units(convs);
+    let alone: Vec<(f64, Cut)> = units.iter().map(|unit| best(unit)).collect();
+    if units.len() > 1 && convs.len() <= MAX_GROUP {
         let all: Vec<usize> = (0..convs.len()).collect();
         let (cost, cut) = best(&all);
-        let name = convs.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join("+");
         let tuned = |name: &str| gpu.tuning.as_ref().is_some_and(|t| t.launches.contains_key(name));
-        let apart = !tuned(&name) && convs.iter().all(|step| tuned(&step.name));
-        if tuned(&name) || !apart && cost <= alone.iter().map(|(cost, _)| cost).sum() {
+        let apart = !tuned(&name(&all)) && units.iter().all(|unit| tuned(&name(unit)));
+        if tuned(&name(&all)) || !apart && cost <= alone.iter().map(|(cost, _)| cost).sum() {
             return vec![Launch { members: all, cut }];
         }
     }
-    alone.into_iter().enumerate().map(|(i, (_, cut))| Launch { members: vec![i], cut }).collect()
+    units.into_iter().zip(alone).map(|(members, (_, cut))| Launch { members, cut }).collect()
+}
+
+/// The steps of a level in runs that are always one launch: phases of one gradient, which lie in the same maps, and each other
+/// convolution by itself.
+fn units(convs: &[Step]) -> Vec<Vec<usize>> {
+    let phase = |i: usize| conv(&convs[i]).filter(|conv| conv.phase != Phase::ALL).map(|conv| conv.input);
+    let mut units: Vec<Vec<usize>> = Vec::with_capacity(convs.len());
+    for i in 0..convs.len() {
+        match units.last_mut() {
+            Some(unit) if unit.len() < MAX_GROUP && phase(i).is_some() && phase(unit[0]) == phase(i) => {
+                unit.push(i)
+            }
+            _ => units.push(vec![i]),
+        }
+    }
+    units
+}
+
+fn conv(step: &Step) -> Option<&Conv2d> {
+    match &step.op {
+        StepOp::Conv2d(conv) => Some(conv),
+        _ => None,
+    }
 }
 
 /// The cheapest cut of `convs` as one launch, and its cost.

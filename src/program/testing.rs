@@ -1,12 +1,17 @@
 //! Programs of a few steps made by hand, for tests of single operations on every device.
 
+mod given;
+mod learning;
+
+pub(crate) use learning::LearningConv;
+
 use super::{
-    Buffer, ConvPart, Epilogue, Filters, Fusion, Input, Keep, Layout, MapShape, Normalization, Options,
-    Phase, Program, Role, Step, StepOp, Target, View,
+    Buffer, ConvPart, Epilogue, Filters, Fusion, Input, Keep, Layout, LearnedSet, MapShape, Normalization,
+    Options, Phase, Program, Role, Step, StepOp, Target, View,
 };
 use crate::network::{AvgPoolPadding, Layer, Network, Op, Window};
 
-/// A program in the making: its input is one buffer, its steps all stand on one level.
+/// A program in the making: its input is one buffer, its steps stand on level 0 unless told otherwise.
 pub(crate) struct Maker {
     network: Network,
     target: Target,
@@ -14,6 +19,10 @@ pub(crate) struct Maker {
     steps: Vec<Step>,
     outputs: Vec<(String, View)>,
     reads: Input,
+    /// Where the next steps stand.
+    level: usize,
+    /// What is given before a run.
+    learned: Option<LearnedSet>,
 }
 
 /// Channels beside a view that nobody may touch.
@@ -30,9 +39,16 @@ impl Maker {
             avg_pool_padding: AvgPoolPadding::Include,
             layers,
         };
-        let (target, buffers) = (target.clone(), Vec::new());
-        let mut maker =
-            Maker { network, target, buffers, steps: Vec::new(), outputs: Vec::new(), reads: Input::Values };
+        let mut maker = Maker {
+            network,
+            target: target.clone(),
+            buffers: Vec::new(),
+            steps: Vec::new(),
+            outputs: Vec::new(),
+            reads: Input::Values,
+            level: 0,
+            learned: None,
+        };
         maker.guarded("input", shape);
         maker
     }
@@ -117,7 +133,7 @@ impl Maker {
 
     /// Appends a step.
     pub fn step(&mut self, name: &str, op: StepOp) {
-        self.steps.push(Step { name: name.into(), level: 0, op });
+        self.steps.push(Step { name: name.into(), level: self.level, op });
     }
 
     /// A convolution of the input, one part a layer of `channels`; those with bias and ReLU have `folded` batch norm.
@@ -139,7 +155,8 @@ impl Maker {
     /// The program for `batch` images.
     pub fn finish(mut self, batch: usize) -> Program {
         for buffer in &mut self.buffers {
-            buffer.bytes = buffer.layout.values(buffer.shape) * batch * size_of::<f32>();
+            let maps = if buffer.role.is_per_image() { batch } else { 1 };
+            buffer.bytes = buffer.layout.values(buffer.shape) * maps * size_of::<f32>();
         }
         let (_, logits) = self.outputs[0];
         let options = Options {
@@ -162,7 +179,7 @@ impl Maker {
             probabilities: logits,
             outputs: self.outputs,
             tickets: None,
-            learned: None,
+            learned: self.learned,
         }
         .placed()
     }

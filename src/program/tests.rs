@@ -19,27 +19,38 @@ fn every_program() -> Vec<Program> {
             all.extend([Keep::Output, Keep::Layers].map(|keep| program(size, fusion, keep)));
             all.extend([1, 5].map(|batch| for_gpu(size, fusion, batch)));
         }
-        all.extend([0, 3, 8, 94].map(|freeze| for_training(size, freeze)));
+        all.extend([0, 3, 8, 94].map(|freeze| for_training(size, freeze, Target::cpu())));
+        all.extend([0, 3, 94].map(|freeze| for_training(size, freeze, gpu_target())));
     }
     all
 }
 
-/// For training on the cpu.
-fn for_training(size: (usize, usize), freeze: usize) -> Program {
+/// For training.
+fn for_training(size: (usize, usize), freeze: usize, target: Target) -> Program {
     let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
     let training = Some(Training { freeze, recompute: freeze == 8, ..Training::default() });
-    Program::lower(&network, &Options { training, ..Options::new(2, Target::cpu()) }).unwrap()
+    Program::lower(&network, &Options { training, ..Options::new(2, target) }).unwrap()
 }
 
-/// As for a card of 28 multiprocessors with two tiles; of crops where the batch is one.
-fn for_gpu(size: (usize, usize), fusion: Fusion, batch: usize) -> Program {
-    let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
+/// A card of 28 multiprocessors with two tiles.
+fn gpu_target() -> Target {
     let tiles =
         [(128, 64, 2), (64, 64, 4)].map(|(pixels, channels, groups)| Tile { pixels, channels, groups });
-    let gpu = Gpu { multiprocessors: 28, tiles: tiles.to_vec(), tuning: None };
+    let gpu = Gpu {
+        multiprocessors: 28,
+        tiles: tiles.to_vec(),
+        weight_tiles: vec![(64, 128), (64, 64)],
+        tuning: None,
+    };
+    Target::gpu(gpu)
+}
+
+/// As for that card; of crops where the batch is one.
+fn for_gpu(size: (usize, usize), fusion: Fusion, batch: usize) -> Program {
+    let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
     let normalization = Normalization { divisor: 255.0, mean: Mean::Channels([0.5; 3]), scale: [0.25; 3] };
     let input = if batch == 1 { Input::Crops(normalization) } else { Input::Values };
-    let options = Options { fusion, input, ..Options::new(batch, Target::gpu(gpu)) };
+    let options = Options { fusion, input, ..Options::new(batch, gpu_target()) };
     Program::lower(&network, &options).unwrap()
 }
 

@@ -8,19 +8,24 @@ const OUTPUTS: usize = 16;
 
 /// A fully connected layer.
 pub(super) struct Linear {
-    /// K·C values.
-    pub weight: Vec<f32>,
-    /// K values.
-    pub bias: Vec<f32>,
+    pub values: Values,
     /// One value a channel, H = W = 1.
     pub input: MapView,
     pub output: MapView,
 }
 
+/// Weight and bias.
+pub(super) enum Values {
+    /// K·C and K values.
+    Fixed { weight: Vec<f32>, bias: Vec<f32> },
+    /// The former, then the latter, from here on in the arena.
+    Learned(usize),
+}
+
 impl Linear {
     /// Units for `images`.
     pub fn units(&self, images: usize) -> usize {
-        images * self.bias.len().div_ceil(OUTPUTS)
+        images * self.output.c.div_ceil(OUTPUTS)
     }
 
     /// Computes one unit.
@@ -28,19 +33,27 @@ impl Linear {
     /// # Safety
     /// `arena` holds both views; nobody else touches this unit's output.
     pub unsafe fn run(&self, unit: usize, arena: *mut f32) {
-        let (k, c) = (self.bias.len(), self.input.c);
+        let (k, c) = (self.output.c, self.input.c);
         let pieces = k.div_ceil(OUTPUTS);
         let (image, first) = (unit / pieces, unit % pieces * OUTPUTS);
         // SAFETY: the caller's contract; a map of one pixel is C values in a row in every layout.
         unsafe {
             let x = std::slice::from_raw_parts(arena.add(self.input.block(image, 0)), c);
             let y = arena.add(self.output.block(image, 0));
+            let (weight, bias) = match &self.values {
+                Values::Fixed { weight, bias } => (weight.as_slice(), bias.as_slice()),
+                Values::Learned(first) => {
+                    let weight = arena.add(*first).cast_const();
+                    let bias = std::slice::from_raw_parts(weight.add(k * c), k);
+                    (std::slice::from_raw_parts(weight, k * c), bias)
+                }
+            };
             for k in first..(first + OUTPUTS).min(k) {
                 let mut sums = [0.0f64; 8];
-                for (i, (x, w)) in x.iter().zip(&self.weight[k * c..(k + 1) * c]).enumerate() {
+                for (i, (x, w)) in x.iter().zip(&weight[k * c..(k + 1) * c]).enumerate() {
                     sums[i % 8] += f64::from(*x) * f64::from(*w);
                 }
-                *y.add(k) = (sums.iter().sum::<f64>() + f64::from(self.bias[k])) as f32;
+                *y.add(k) = (sums.iter().sum::<f64>() + f64::from(bias[k])) as f32;
             }
         }
     }

@@ -4,17 +4,28 @@
 //! level are cut into units that all threads claim together; a unit writes what no other unit touches, always in the
 //! same order, so that the result does not depend on the number of threads.
 
+mod bind_conv2d;
+mod batch_norm;
 mod conv2d;
+mod conv2d_backward_weight;
 mod crop;
+mod dropout;
 mod elementwise;
 mod filter;
 mod linear;
+mod pack_filters;
+mod linear_backward;
+mod loss;
+mod partials;
 mod peak;
 mod pool2d;
+mod pool2d_backward;
+mod sgd;
 mod simd;
 mod softmax;
 mod task;
 mod threads;
+mod train;
 
 pub use peak::peak_gflops;
 pub use simd::Isa;

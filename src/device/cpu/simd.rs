@@ -71,6 +71,8 @@ pub(super) trait Simd: Copy {
     type V: Copy;
     /// Tile shapes of the convolution by number of 16-channel blocks, 1 and up: pixels that fit the registers beside.
     const TILE_PIXELS: &'static [usize];
+    /// Tile of the gradient of filters: 16-channel blocks of outputs at most, and input channels.
+    const WEIGHT_TILE: (usize, usize);
 
     unsafe fn zero() -> Self::V;
     unsafe fn load(p: *const f32) -> Self::V;
@@ -84,6 +86,12 @@ pub(super) trait Simd: Copy {
     unsafe fn fetch(p: *const f32);
     /// a·b + c.
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `v` but where y ≤ 0, there 0.
+    unsafe fn where_positive(y: Self::V, v: Self::V) -> Self::V;
+    /// `a` where x > y or x is NaN, else `b`.
+    unsafe fn where_larger(x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V;
+    /// `v` where x = y, else 0.
+    unsafe fn where_equal(x: Self::V, y: Self::V, v: Self::V) -> Self::V;
 }
 
 /// [`Isa::Portable`].
@@ -93,6 +101,7 @@ pub(super) struct Portable;
 impl Simd for Portable {
     type V = [f32; 16];
     const TILE_PIXELS: &'static [usize] = &[2];
+    const WEIGHT_TILE: (usize, usize) = (1, 2);
 
     #[inline(always)]
     unsafe fn zero() -> Self::V {
@@ -131,6 +140,18 @@ impl Simd for Portable {
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
+    #[inline(always)]
+    unsafe fn where_positive(y: Self::V, v: Self::V) -> Self::V {
+        std::array::from_fn(|i| if y[i] <= 0.0 { 0.0 } else { v[i] })
+    }
+    #[inline(always)]
+    unsafe fn where_larger(x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| if x[i] > y[i] || x[i].is_nan() { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    unsafe fn where_equal(x: Self::V, y: Self::V, v: Self::V) -> Self::V {
+        std::array::from_fn(|i| if x[i] == y[i] { v[i] } else { 0.0 })
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -151,6 +172,8 @@ mod x86 {
         type V = __m512;
         // Of 32 registers, blocks × pixels accumulate; blocks + 1 hold weights and one input.
         const TILE_PIXELS: &'static [usize] = &[12, 12, 8, 6, 5];
+        // Of 32 registers, 24 accumulate, 3 hold dz, one an input.
+        const WEIGHT_TILE: (usize, usize) = (3, 8);
 
         #[inline(always)]
         unsafe fn zero() -> Self::V {
@@ -189,6 +212,21 @@ mod x86 {
         unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
             unsafe { _mm512_fmadd_ps(a, b, c) }
         }
+        #[inline(always)]
+        unsafe fn where_positive(y: Self::V, v: Self::V) -> Self::V {
+            unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(y, Self::zero()), v) }
+        }
+        #[inline(always)]
+        unsafe fn where_larger(x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V {
+            unsafe {
+                let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x);
+                _mm512_mask_blend_ps(nan | _mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, y), b, a)
+            }
+        }
+        #[inline(always)]
+        unsafe fn where_equal(x: Self::V, y: Self::V, v: Self::V) -> Self::V {
+            unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(x, y), v) }
+        }
     }
 
     /// [`super::Isa::Avx2`].
@@ -201,6 +239,8 @@ mod x86 {
         type V = (__m256, __m256);
         // Of 16 registers, 12 accumulate, 2 hold weights, 1 an input.
         const TILE_PIXELS: &'static [usize] = &[6];
+        // Of 16 registers, 8 accumulate, 2 hold dz, one an input.
+        const WEIGHT_TILE: (usize, usize) = (1, 4);
 
         #[inline(always)]
         unsafe fn zero() -> Self::V {
@@ -248,6 +288,30 @@ mod x86 {
         #[inline(always)]
         unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
             unsafe { (_mm256_fmadd_ps(a.0, b.0, c.0), _mm256_fmadd_ps(a.1, b.1, c.1)) }
+        }
+        #[inline(always)]
+        unsafe fn where_positive(y: Self::V, v: Self::V) -> Self::V {
+            unsafe {
+                let keep = |y, v| _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLE_UQ>(y, _mm256_setzero_ps()), v);
+                (keep(y.0, v.0), keep(y.1, v.1))
+            }
+        }
+        #[inline(always)]
+        unsafe fn where_larger(x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V {
+            unsafe {
+                let pick = |x, y, a, b| {
+                    let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(x, x);
+                    _mm256_blendv_ps(b, a, _mm256_or_ps(nan, _mm256_cmp_ps::<_CMP_GT_OQ>(x, y)))
+                };
+                (pick(x.0, y.0, a.0, b.0), pick(x.1, y.1, a.1, b.1))
+            }
+        }
+        #[inline(always)]
+        unsafe fn where_equal(x: Self::V, y: Self::V, v: Self::V) -> Self::V {
+            unsafe {
+                let keep = |x, y, v| _mm256_and_ps(_mm256_cmp_ps::<_CMP_EQ_OQ>(x, y), v);
+                (keep(x.0, y.0, v.0), keep(x.1, y.1, v.1))
+            }
         }
     }
 }

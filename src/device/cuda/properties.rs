@@ -3,7 +3,7 @@
 use cudarc::driver::{result, sys};
 
 use crate::error::{Error, Result};
-use crate::kernels::{Image, ImageKind, TILES, fma_per_clock, images};
+use crate::kernels::{Image, ImageKind, TILES, WEIGHT_TILES, fma_per_clock, images};
 use crate::program::Gpu;
 
 /// A card as its driver describes it.
@@ -29,7 +29,12 @@ const OLDEST_CUDA: (u32, u32) = (12, 0);
 impl Properties {
     /// What a program is cut for.
     pub fn gpu(&self) -> Gpu {
-        Gpu { multiprocessors: self.multiprocessors, tiles: TILES.to_vec(), tuning: None }
+        Gpu {
+            multiprocessors: self.multiprocessors,
+            tiles: TILES.to_vec(),
+            weight_tiles: WEIGHT_TILES.to_vec(),
+            tuning: None,
+        }
     }
 
     /// Nominal float32 peak, at the highest clock that the driver reports; a multiply-add counts two.

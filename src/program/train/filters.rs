@@ -65,7 +65,10 @@ impl LearnedFilters {
 
 /// The phases of the data gradient of a convolution by `window` over an `h`×`w` map: pixels, stride-1 window and first tap of each
 /// that has a tap. The window must be larger than its padding, and no smaller than its stride.
-pub(super) fn phases(window: Window, (h, w): (usize, usize)) -> Vec<(Phase, Window, (usize, usize))> {
+pub(in crate::program) fn phases(
+    window: Window,
+    (h, w): (usize, usize),
+) -> Vec<(Phase, Window, (usize, usize))> {
     // r₀, number of taps, padding in front.
     let along = |phase: usize, taps: usize, stride: usize, padding: usize| {
         let first = (phase + padding) % stride;

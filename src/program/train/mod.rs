@@ -15,6 +15,7 @@
 
 mod backward;
 mod controls;
+mod cut;
 mod filters;
 mod forward;
 mod op;
@@ -23,6 +24,11 @@ mod pack;
 mod tests;
 
 pub use controls::Controls;
+pub(super) use cut::cut;
+#[cfg(any(feature = "cuda", feature = "sim"))]
+pub(crate) use cut::{STEP_PIXELS, weight_columns, weight_steps, weight_tiles};
+#[cfg(test)]
+pub(super) use filters::phases;
 pub use filters::{LayerFilters, LearnedFilters, Transposed};
 pub(super) use forward::lower;
 pub use op::{Packing, PoolBackward, TrainOp, WeightCut};
