@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import crops
 import network as nets
 import safetensors_file
 import training
@@ -58,20 +59,20 @@ def run(net, x):
     return logits, outputs
 
 
-def weights_of(args, seed):
+def weights_of(args):
     """The state_dict, and the metadata that says where it comes from."""
     if args.load:
         if args.shift:
             raise SystemExit("--shift belongs to random weights: leave it or --load out")
         return nets.state_of(args.load), {}
-    about = {"weights.seed": str(seed), "weights.classes": str(args.classes)}
+    about = {"weights.seed": str(args.seed), "weights.classes": str(args.classes)}
     about |= {f"weights.shift.{ending}": repr(by) for ending, by in args.shift}
-    return nets.random_state(seed, args.classes, dict(args.shift)), about
+    return nets.random_state(args.seed, args.classes, dict(args.shift)), about
 
 
 def inference(args):
     """Weights, tensors and metadata of a reference of inference."""
-    state, about = weights_of(args, args.seed)
+    state, about = weights_of(args)
     net, x = nets.network(state, args.avg_pool_padding), nets.images(args.seed, args.batch, *args.size)
     logits32, layers32 = run(net, x)
     logits, layers = run(net.double(), x.double())
@@ -87,12 +88,13 @@ def inference(args):
     return state, tensors, metadata
 
 
-def job_of(args, seed):
-    """What a seed trains, and the metadata of its weights."""
-    state, about = weights_of(args, seed)
+def job_of(args, state, seed):
+    """What is trained with the inputs and labels of `seed`."""
     classes, (h, w), count = state["fc.weight"].shape[0], args.size, args.steps * args.batch
     if args.images:
-        inputs, labels = nets.folder(args.images, args.size, count, seed)
+        preprocess = crops.preprocess_of(args.load) if args.load else crops.Preprocess()
+        preprocess.size = args.size
+        inputs, labels = crops.folder(args.images, preprocess, count, seed)
         if labels.max() >= max(classes, 2):
             raise SystemExit(f"{args.images}: more classes than the {max(classes, 2)} of the weights")
     else:
@@ -102,34 +104,37 @@ def job_of(args, seed):
         labels = torch.from_numpy(drawn.astype(np.int64))
     rates = {name: getattr(args, name) for name in ("lr", "momentum", "weight_decay", "lr_decay")}
     inputs, labels = inputs.reshape(args.steps, args.batch, 3, h, w), labels.reshape(args.steps, args.batch)
-    return training.Job(state, args.avg_pool_padding, args.freeze, inputs, labels, **rates), about
+    return training.Job(state, args.avg_pool_padding, args.freeze, inputs, labels, **rates)
 
 
-def search(args):
-    """The first seed that makes a reference: its job, metadata, float64 result and float32 errors."""
-    for seed in range(args.seed, args.seed + args.search):
-        job, about = job_of(args, seed)
+def search(args, state):
+    """The first seed of inputs that makes a reference: its job, float64 result, float32 errors and metadata."""
+    first = args.seed if args.input_seed is None else args.input_seed
+    for seed in range(first, first + args.search):
+        job = job_of(args, state, seed)
         margin = training.kink_margin(job)
         if margin < training.MARGIN:
             problem = f"a value lies {margin:.2f} float32 errors from a kink, nearer than {training.MARGIN}"
         else:
             truth = training.train(job, torch.float64)
             worst = training.float32_errors(job, truth)
-            problem = f"PyTorch's own float32 errors are too large: {training.excess(worst)}"
             if not training.excess(worst):
-                return job, about | {"kink_margin": repr(margin)}, truth, worst
-        print(f"seed {seed}: {problem}", flush=True)
-    raise SystemExit("no reference: choose another seed, or have --search N try N of them")
+                return job, truth, worst, {"input.seed": str(seed), "kink_margin": f"{margin:.2f}"}
+            problem = f"PyTorch's own float32 errors are too large: {training.excess(worst)}"
+        print(f"inputs of seed {seed}: {problem}", flush=True)
+    raise SystemExit("no reference: choose another --input-seed, or have --search N try N of them")
 
 
 def trained(args):
     """Weights, tensors and metadata of a reference of training."""
+    state, about = weights_of(args)
     if args.only == "loss":
-        job, about = job_of(args, args.seed)
+        job = job_of(args, state, args.seed if args.input_seed is None else args.input_seed)
         truth = training.train(job, torch.float64, progress=lambda s, loss: print(f"step {s}: loss {loss:.6f}", flush=True))
         worst = {"loss": training.float32_errors(job, truth, all_variants=False)["loss"]}
     else:
-        job, about, truth, worst = search(args)
+        job, truth, worst, found = search(args, state)
+        about |= found
     metadata = about | training.metadata(job) | {f"f32_error.{group}": repr(error) for group, error in worst.items()}
     metadata["made_by"] = nets.made_by()
     half = job.inputs.half()
@@ -158,7 +163,7 @@ def shift(text):
 def parser():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--out", type=Path, help="write one reference here instead of the kept ones")
-    options.add_argument("--seed", type=int, default=1, help="of weights, inputs and labels")
+    options.add_argument("--seed", type=int, default=1, help="of weights and inputs")
     options.add_argument("--classes", type=int, default=1)
     options.add_argument("--size", type=int, nargs=2, default=(299, 299), metavar=("H", "W"))
     options.add_argument("--batch", type=int, default=1)
@@ -179,7 +184,8 @@ def parser():
     train.add_argument("--momentum", type=float, default=0.0)
     train.add_argument("--weight-decay", type=float, default=0.0)
     train.add_argument("--lr-decay", type=float, default=0.0)
-    train.add_argument("--search", type=int, default=1, metavar="N", help="try up to N seeds from --seed on")
+    train.add_argument("--input-seed", type=int, help="of inputs and labels [default: --seed]")
+    train.add_argument("--search", type=int, default=1, metavar="N", help="try up to N seeds from --input-seed on")
     train.add_argument("--only", choices=("loss",), help="keep the losses alone; any weights will do")
     train.add_argument("--images", type=Path, metavar="DIR", help="take inputs and labels from a folder a class")
     return options

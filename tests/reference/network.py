@@ -1,4 +1,4 @@
-"""torchvision's Inception-v3 as nodal has it, with nodal's random weights or those of a file, and inputs for it."""
+"""torchvision's Inception-v3 as nodal has it, with nodal's random weights or those of a file, and made inputs for it."""
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,15 @@ def state_of(path):
     return {name: value for name, value in state.items() if not name.startswith(("preprocess.", "AuxLogits."))}
 
 
+def empty(classes):
+    """The network without memory for its weights."""
+    with torch.device("meta"):
+        return torchvision.models.inception_v3(weights=None, aux_logits=False, init_weights=False, num_classes=classes)
+
+
 def random_state(seed, classes, shift):
     """nodal's random weights; `shift` adds a number to each tensor whose name ends so: {"bn.bias": 2}."""
-    net = torchvision.models.inception_v3(weights=None, aux_logits=False, init_weights=False, num_classes=classes)
-    shapes = {name: tuple(value.shape) for name, value in net.state_dict().items()}
+    shapes = {name: tuple(value.shape) for name, value in empty(classes).state_dict().items()}
     state = generator.random_weights(seed, shapes)
     for ending, by in shift.items():
         names = [name for name in state if name.endswith(ending)]
@@ -34,13 +39,17 @@ def random_state(seed, classes, shift):
 
 def network(state, padding):
     """The network with the weights `state` in inference mode, float32, without the auxiliary head."""
-    classes = state["fc.weight"].shape[0]
-    net = torchvision.models.inception_v3(weights=None, aux_logits=False, init_weights=False, num_classes=classes)
+    net = empty(state["fc.weight"].shape[0])
     counters = {name: torch.tensor(0) for name in net.state_dict() if name.endswith("num_batches_tracked")}
-    net.load_state_dict(counters | state, strict=True)
+    net.load_state_dict(counters | {name: value.clone() for name, value in state.items()}, strict=True, assign=True)
+    pool_padding(padding)
+    return net.eval()
+
+
+def pool_padding(padding):
+    """Makes torchvision's average pools count their padding, or not, from now on."""
     exclude = lambda *a, **k: POOL(*a, **k, count_include_pad=False)
     torchvision.models.inception.F.avg_pool2d = exclude if padding == "exclude" else POOL
-    return net.eval()
 
 
 def convolutions(net):
@@ -60,31 +69,6 @@ def images(seed, batch, height, width):
             disc = ((x - 0.4 - 0.1 * n) ** 2 + (y - 0.45) ** 2 < 0.06) / 2
             out[n, c] = wave + disc - 0.25
     return torch.from_numpy(np.clip(out + 0.5 * noise, -1, 1).astype(np.float32))
-
-
-def crop(path, size):
-    """A crop centred in zeros, the odd pixel right and bottom, as x / 127.5 - 1: [3, H, W]."""
-    from PIL import Image
-    pixels = np.asarray(Image.open(path).convert("RGB"), dtype=np.float32)
-    (h, w), (height, width) = pixels.shape[:2], size
-    if h > height or w > width:
-        raise SystemExit(f"{path}: {h}×{w} is larger than {height}×{width}: give crops that fit")
-    out = np.zeros((height, width, 3), np.float32)
-    top, left = (height - h) // 2, (width - w) // 2
-    out[top:top + h, left:left + w] = pixels
-    return torch.from_numpy((out / np.float32(127.5) - np.float32(1)).transpose(2, 0, 1).copy())
-
-
-def folder(path, size, count, seed):
-    """`count` images and labels from a folder of one sub-folder a class, in an order that `seed` draws."""
-    classes = sorted(entry for entry in Path(path).iterdir() if entry.is_dir())
-    files = [(file, label) for label, of in enumerate(classes) for file in sorted(of.iterdir()) if file.is_file()]
-    if len(classes) < 2 or not files:
-        raise SystemExit(f"{path}: give a folder with a sub-folder of images for each of two or more classes")
-    rounds = -(-count // len(files))
-    order = np.concatenate([np.argsort(generator.bits(seed, f"order {r}", len(files))) for r in range(rounds)])[:count]
-    chosen = [files[i] for i in order]
-    return torch.stack([crop(file, size) for file, _ in chosen]), torch.tensor([label for _, label in chosen])
 
 
 def release(package):
