@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::checkpoint::{self, Place};
 use super::config::{Config, Hyper, digest};
 use super::features::{Features, head_of};
-use super::head::{new_head, with_tensors};
+use super::head::{new_head, weights_of, with_tensors};
 use super::run::{End, Run, Watch};
 use super::{RunFolder, Targets};
 use crate::data::train::{Augmentation, Dataset, Images, Loader, LoaderOptions, Split, SplitBy};
@@ -87,7 +87,8 @@ impl Job {
         hyper.check(classes.len())?;
         let mut changed = if new { new_head(outputs, hyper.seed)?.to_vec() } else { Vec::new() };
         changed.extend(preprocess.mean()?.map(|mean| (MEAN_TENSOR.to_string(), mean)));
-        let mut weights = with_tensors(&given, &changed)?;
+        let network = Network::inception_v3(preprocess.size, outputs, padding)?;
+        let mut weights = weights_of(&with_tensors(&given, &changed)?, &network)?;
         preprocess.note(&mut weights);
         weights.set_metadata(AVG_POOL_PADDING_KEY, &padding.to_string());
         weights.set_metadata(CLASSES_KEY, &serde_json::json!(classes).to_string());
@@ -108,7 +109,6 @@ impl Job {
         };
         check_last_batch(&config, split.train.len())?;
         // Refused now rather than after the folder is there.
-        let network = config.network()?;
         weights.check(&network.parameters())?;
         training_program(&network, &config, device)?;
         let first = checkpoint::checkpoint(&weights, Vec::new(), &Place::default())?;
