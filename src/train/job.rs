@@ -64,6 +64,7 @@ impl Job {
     /// # Errors
     /// What is wrong with data, weights or options, before anything is written; [`Error::Io`] for the folder.
     pub fn begin(begin: Begin, out: &Path, device: &Device, threads: usize) -> Result<Self> {
+        RunFolder::check_free(out)?;
         let data = Dataset::open(&begin.data)?;
         let (split, how) = begin.split(&data)?;
         let images = Arc::new(Images::open(&data, IMAGES_BYTES, threads)?);
@@ -96,9 +97,9 @@ impl Job {
             engine: format!("nodal {}", env!("CARGO_PKG_VERSION")),
             device: device.identity(),
             data_digest: data.digest()?,
-            data: begin.data.clone(),
+            data: absolute(&begin.data)?,
             weights_digest: digest(&begin.weights)?,
-            weights: begin.weights.clone(),
+            weights: absolute(&begin.weights)?,
             classes,
             outputs,
             new_head: new,
@@ -228,6 +229,11 @@ impl Begin {
             )),
         }
     }
+}
+
+/// `path` from the root on, so that a run can be taken up from anywhere.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().map_err(|e| Error::io(path, "read", e))
 }
 
 /// The program of a step: of the whole network, or of its last layer where only that learns.
