@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help nvrtc build demo test check bench reference peers gpu-bundle fuzz clean
+.PHONY: help nvrtc build demo test check bench reference peers peers-train gpu-bundle fuzz clean
 
 NODAL := $(or $(CARGO_TARGET_DIR),target)/release/nodal
 DEMO := target/demo
@@ -47,7 +47,7 @@ check: cargo nvrtc ## format, lints, documentation, the README's dependencies, a
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	cargo tree -e normal --depth 1 --no-default-features --features cuda | sed 's| (/.*||' | diff - <(sed -n '/<!-- tree/,/tree -->/p' README.md | grep -v -e tree -e '```')
-	for feature in cpu cuda sim metrics cli; do cargo clippy --quiet --no-default-features --features $$feature -- -D warnings || exit 1; done
+	for feature in cpu cuda sim metrics train cli; do cargo clippy --quiet --no-default-features --features $$feature -- -D warnings || exit 1; done
 
 bench: cargo nvrtc ## criterion benches of every kernel
 	cargo bench
@@ -57,6 +57,9 @@ reference: $(VENV)/reference ## write the libtorch reference files anew (install
 
 peers: build $(VENV)/peers ## time PyTorch, ONNX Runtime and nodal alternately in one run
 	$(VENV)/bin/python benches/peers/peers.py --nodal $(NODAL) --threads $(THREADS)
+
+peers-train: build $(VENV)/peers ## time a training step of PyTorch and nodal alternately in one run
+	$(VENV)/bin/python benches/peers/train.py --nodal $(NODAL) --threads $(THREADS)
 
 $(VENV)/reference: tests/reference/requirements.txt
 $(VENV)/peers: benches/peers/requirements.txt
