@@ -252,14 +252,14 @@ fn other_cases() -> Vec<Case> {
         case(1, (16, 150, 3), window((3, 3), (1, 1), (1, 1)), &[16]),
         case(1, (16, 3, 310), window((3, 3), (1, 1), (1, 1)), &[16]),
         case(2, (3, 11, 14), three, &[32]),
-        case(3, (3, 16, 21), three, &[48]),
+        case(3, (3, 16, 21), three, &[32]),
     ]
 }
 
 #[test]
 fn every_convolution_of_the_network_learns() {
     let cases = network_cases();
-    assert!(cases.len() > 35, "{}", cases.len());
+    assert!(cases.len() >= 35, "{}", cases.len());
     for (case, device) in cases.iter().flat_map(|case| devices().into_iter().map(move |d| (case, d))) {
         case.check(&device);
     }

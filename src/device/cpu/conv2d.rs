@@ -1,10 +1,12 @@
 //! conv2d: y[n,k,p,q] = Σ_{c,r,s} x[n, c, p·stride_h − pad_h + r, q·stride_w − pad_w + s] · w[k,c,r,s], then bias and
-//! ReLU where asked.
+//! ReLU where asked, or added to what stands there. The pixels of a phase are y's at p·phase.stride + phase.first: so that data
+//! gradients are convolutions too.
 //!
 //! Direct, by register tiles: a tile is up to five 16-channel output blocks times a few pixels, all in registers. Pixels
 //! are numbered through rows and images, so that a tile may span both; each has a pointer of its own for every filter
 //! tap, and a tap outside the map reads zeros. Input channels are taken in chunks whose filters stay in the caches while
-//! the unit's pixels pass; between chunks the partial sums rest in the output.
+//! the unit's pixels pass; between chunks the partial sums rest in the output. Where the output is added to, its former value is the
+//! first term: each chunk's sum is added to it.
 //!
 //! Source of the register tiling: Georganas et al., "Anatomy of High-Performance Deep Learning Convolutions on SIMD
 //! Architectures", 2018 (arXiv 1808.05567); of the pointers per pixel: Dukhan, "The Indirect Convolution Algorithm",
@@ -13,6 +15,7 @@
 use super::filter::{Group, Line, PackedFilter, tile_pixels};
 use super::simd::{Isa, Simd, dispatch};
 use crate::network::Window;
+use crate::program::{Epilogue, Phase};
 
 /// Bytes of a chunk's filters. Larger ones run a little faster, since sums are fetched and stored less often; smaller ones
 /// round less, since shorter sums are added to each other.
@@ -34,9 +37,12 @@ pub(super) struct Geometry {
     pub w: usize,
     /// Filter size, stride, padding.
     pub window: Window,
-    /// Output height and width.
+    /// Output height and width: pixels of the phase.
     pub p: usize,
     pub q: usize,
+    /// Where they lie in the output map, and its width.
+    pub phase: Phase,
+    pub output_w: usize,
     /// Whether the input lies N, C, H, W (the images) or in blocks of 16 channels.
     pub planar: bool,
 }
@@ -45,6 +51,11 @@ impl Geometry {
     /// Channels that lie together in the input, and in the packed filters.
     pub fn c_block(&self) -> usize {
         if self.planar { self.c } else { 16 }
+    }
+
+    /// Index in the output map of the first pixel of row `p` of the phase.
+    fn row(&self, p: usize) -> usize {
+        (p * self.phase.stride.0 + self.phase.first.0) * self.output_w + self.phase.first.1
     }
 
     fn taps(&self) -> usize {
@@ -59,8 +70,8 @@ pub(super) struct OutputBlock {
     pub data: *mut f32,
     /// Values from one image to the next.
     pub image_stride: usize,
-    /// Whether bias and ReLU follow.
-    pub bias_relu: bool,
+    /// What follows the sum.
+    pub epilogue: Epilogue,
 }
 
 /// A convolution cut into units.
@@ -83,6 +94,8 @@ pub(super) struct Operands<'a> {
     pub input: *const f32,
     /// Values from one image to the next.
     pub input_stride: usize,
+    /// Where filters lie that the convolution does not own.
+    pub arena: *const f32,
     /// One an output block.
     pub outputs: &'a [OutputBlock],
     /// Images.
@@ -142,7 +155,8 @@ unsafe fn unit_body<S: Simd>(conv: &Conv2d, unit: usize, operands: Operands<'_>)
     let g = &conv.geometry;
     let (group_index, piece) = (unit / conv.pieces, unit % conv.pieces);
     let group = conv.filter.groups[group_index];
-    let lines = conv.filter.group(group_index);
+    // SAFETY: the caller's contract.
+    let lines = unsafe { conv.filter.group(group_index, operands.arena) };
     let tile = tile_pixels(conv.isa)[group.blocks - 1];
     let pixels = operands.images * g.p * g.q;
     let tiles = pixels.div_ceil(tile);
@@ -160,7 +174,8 @@ unsafe fn unit_body<S: Simd>(conv: &Conv2d, unit: usize, operands: Operands<'_>)
             conv,
             operands,
             group,
-            weights: lines[chunk * g.taps() * g.c_block() * group.blocks..].as_ptr().cast(),
+            // SAFETY: a group has that many lines for each input channel and tap.
+            weights: unsafe { lines.add(chunk * g.taps() * g.c_block() * group.blocks * 16) },
             first_block: chunk,
             blocks,
             first: chunk == 0,
@@ -222,7 +237,7 @@ struct Pixel {
     w: isize,
     image: usize,
     /// Index in the output map.
-    pq: usize,
+    to: usize,
 }
 
 /// `KB` output blocks of the next `NP` pixels, of which `count` are real; the others read zeros and are dropped. `index` is
@@ -323,8 +338,8 @@ unsafe fn step<S: Simd, const KB: usize, const NP: usize>(
 /// The next pixel of a unit, counted through rows and images.
 struct Cursor {
     image: usize,
-    /// Index in the output map, and its row and column.
-    pq: usize,
+    /// Index in the output map; row and column among the pixels of the phase.
+    to: usize,
     p: usize,
     q: usize,
 }
@@ -332,26 +347,28 @@ struct Cursor {
 impl Cursor {
     fn at(g: &Geometry, pixel: usize) -> Self {
         let map = g.p * g.q;
-        Cursor { image: pixel / map, pq: pixel % map, p: pixel % map / g.q, q: pixel % g.q }
+        let (p, q) = (pixel % map / g.q, pixel % g.q);
+        Cursor { image: pixel / map, to: g.row(p) + q * g.phase.stride.1, p, q }
     }
 
     /// The next `count` pixels; those beyond lie outside the map.
     #[inline(always)]
     fn take<const NP: usize>(&mut self, g: &Geometry, count: usize) -> [Pixel; NP] {
-        let mut pixels = [Pixel { h: isize::MIN / 2, w: 0, image: 0, pq: 0 }; NP];
+        let mut pixels = [Pixel { h: isize::MIN / 2, w: 0, image: 0, to: 0 }; NP];
         for pixel in pixels.iter_mut().take(count) {
             *pixel = Pixel {
                 h: (self.p * g.window.stride.0) as isize - g.window.padding.0 as isize,
                 w: (self.q * g.window.stride.1) as isize - g.window.padding.1 as isize,
                 image: self.image,
-                pq: self.pq,
+                to: self.to,
             };
-            (self.pq, self.q) = (self.pq + 1, self.q + 1);
+            (self.to, self.q) = (self.to + g.phase.stride.1, self.q + 1);
             if self.q == g.q {
                 (self.p, self.q) = (self.p + 1, 0);
-            }
-            if self.p == g.p {
-                (self.image, self.pq, self.p) = (self.image + 1, 0, 0);
+                if self.p == g.p {
+                    (self.image, self.p) = (self.image + 1, 0);
+                }
+                self.to = g.row(self.p);
             }
         }
         pixels
@@ -373,12 +390,12 @@ unsafe fn store<S: Simd, const KB: usize, const NP: usize>(
             let output = *pass.operands.outputs.get_unchecked(block);
             let bias = S::load(pass.conv.bias.as_ptr().add(block * 16));
             for (sum, pixel) in sums.iter().zip(pixels).take(count) {
-                let to = output.data.add(pixel.image * output.image_stride + pixel.pq * 16);
+                let to = output.data.add(pixel.image * output.image_stride + pixel.to * 16);
                 let mut value = S::load(sum.0.as_ptr());
-                if !pass.first {
+                if !pass.first || output.epilogue == Epilogue::Accumulate {
                     value = S::add(value, S::load(to));
                 }
-                if pass.last && output.bias_relu {
+                if pass.last && output.epilogue == Epilogue::BiasRelu {
                     value = S::max(S::zero(), S::add(value, bias));
                 }
                 S::store(to, value);

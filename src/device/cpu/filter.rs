@@ -1,4 +1,5 @@
-//! Filters as the convolution reads them: `[group][C/16][R·S][16 c][blocks][16 k]`, batch norm's scale multiplied in.
+//! Filters as the convolution reads them: `[group][C/16][R·S][16 c][blocks][16 k]`, batch norm's scale multiplied in where they do not
+//! learn. Those that learn lie in the arena, where [`super::pack_filters`] puts them.
 //!
 //! A group is a run of 16-channel output blocks that one register tile computes together.
 
@@ -50,9 +51,16 @@ pub(super) fn tile_pixels(isa: Isa) -> &'static [usize] {
 pub(super) struct PackedFilter {
     /// What is computed together.
     pub groups: Vec<Group>,
-    lines: Vec<Line>,
+    lines: Lines,
     /// Lines of one output block: C·R·S.
     block_lines: usize,
+}
+
+/// Where packed filters are.
+enum Lines {
+    Own(Vec<Line>),
+    /// From this value of the arena on.
+    Arena(usize),
 }
 
 /// One output channel before packing: C·R·S values and the factor they are multiplied with.
@@ -89,12 +97,26 @@ impl PackedFilter {
                 }
             }
         }
-        PackedFilter { groups, lines, block_lines }
+        PackedFilter { groups, lines: Lines::Own(lines), block_lines }
     }
 
-    /// The lines of `group`.
-    pub fn group(&self, group: usize) -> &[Line] {
-        let Group { first, blocks } = self.groups[group];
-        &self.lines[first * self.block_lines..(first + blocks) * self.block_lines]
+    /// Filters of `k` output channels and `terms` = C·R·S that lie in the arena from value `offset` on; `pixels` as for
+    /// [`PackedFilter::pack`].
+    pub fn learned(isa: Isa, k: usize, terms: usize, pixels: usize, offset: usize) -> Self {
+        let groups = groups(isa, k / 16, pixels);
+        PackedFilter { groups, lines: Lines::Arena(offset), block_lines: terms }
+    }
+
+    /// The first line of `group`.
+    ///
+    /// # Safety
+    /// `arena` holds the filters where these do not hold them themselves.
+    pub unsafe fn group(&self, group: usize, arena: *const f32) -> *const f32 {
+        let first = self.groups[group].first * self.block_lines;
+        match &self.lines {
+            Lines::Own(lines) => lines[first..].as_ptr().cast(),
+            // SAFETY: the caller's contract.
+            Lines::Arena(offset) => unsafe { arena.add(offset + first * 16) },
+        }
     }
 }

@@ -71,6 +71,8 @@ pub(super) trait Simd: Copy {
     type V: Copy;
     /// Tile shapes of the convolution by number of 16-channel blocks, 1 and up: pixels that fit the registers beside.
     const TILE_PIXELS: &'static [usize];
+    /// Tile of the gradient of filters: 16-channel blocks of outputs at most, and input channels.
+    const WEIGHT_TILE: (usize, usize);
 
     unsafe fn zero() -> Self::V;
     unsafe fn load(p: *const f32) -> Self::V;
@@ -99,6 +101,7 @@ pub(super) struct Portable;
 impl Simd for Portable {
     type V = [f32; 16];
     const TILE_PIXELS: &'static [usize] = &[2];
+    const WEIGHT_TILE: (usize, usize) = (1, 2);
 
     #[inline(always)]
     unsafe fn zero() -> Self::V {
@@ -169,6 +172,8 @@ mod x86 {
         type V = __m512;
         // Of 32 registers, blocks × pixels accumulate; blocks + 1 hold weights and one input.
         const TILE_PIXELS: &'static [usize] = &[12, 12, 8, 6, 5];
+        // Of 32 registers, 24 accumulate, 3 hold dz, one an input.
+        const WEIGHT_TILE: (usize, usize) = (3, 8);
 
         #[inline(always)]
         unsafe fn zero() -> Self::V {
@@ -234,6 +239,8 @@ mod x86 {
         type V = (__m256, __m256);
         // Of 16 registers, 12 accumulate, 2 hold weights, 1 an input.
         const TILE_PIXELS: &'static [usize] = &[6];
+        // Of 16 registers, 8 accumulate, 2 hold dz, one an input.
+        const WEIGHT_TILE: (usize, usize) = (1, 4);
 
         #[inline(always)]
         unsafe fn zero() -> Self::V {

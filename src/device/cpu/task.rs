@@ -2,12 +2,13 @@
 
 use std::sync::Mutex;
 
-use super::conv2d::{Conv2d, Geometry, Operands, OutputBlock};
+use super::conv2d::{Conv2d, Operands, OutputBlock};
+use super::conv2d_backward_weight::Conv2dBackwardWeight;
 use super::crop::Crop;
 use super::elementwise::{Elementwise, Function, MapView};
-use super::filter::{FilterRow, PackedFilter};
 use super::linear::{Linear, Values};
 use super::map_view;
+use super::pack_filters::PackFilters;
 use super::pool2d::{GlobalAvgPool, Kind, Pool2d};
 use super::simd::Isa;
 use super::softmax::Softmax;
@@ -15,7 +16,7 @@ use super::threads::Threads;
 use super::train::TrainTask;
 use crate::error::{Error, Result};
 use crate::network::AvgPoolPadding;
-use crate::program::{self, Epilogue, Filters, FoldedBatchNorm, Layout, PoolKind, Program, StepOp};
+use crate::program::{self, Epilogue, FoldedBatchNorm, PoolKind, Program, StepOp, TrainOp};
 use crate::weights::Weights;
 
 /// One step, ready to run.
@@ -33,14 +34,16 @@ pub(super) enum Task {
     Linear(Linear),
     Softmax(Softmax),
     Crop(Crop),
+    PackFilters(PackFilters),
+    Conv2dBackwardWeight(Conv2dBackwardWeight),
     Train(TrainTask),
 }
 
 /// Where sixteen output channels of a convolution go.
 pub(super) struct Place {
-    offset: usize,
-    image_stride: usize,
-    bias_relu: bool,
+    pub offset: usize,
+    pub image_stride: usize,
+    pub epilogue: Epilogue,
 }
 
 /// Output blocks a convolution has at most; their places are kept on the stack while a unit runs.
@@ -76,6 +79,8 @@ impl Task {
             Task::Concat(copies) => copies.iter().map(|copy| copy.units(images)).sum(),
             Task::Linear(linear) => linear.units(images),
             Task::Softmax(_) | Task::Crop(_) => images,
+            Task::PackFilters(pack) => pack.units(),
+            Task::Conv2dBackwardWeight(conv) => conv.units(),
             Task::Train(task) => task.units(images),
         }
     }
@@ -89,17 +94,15 @@ impl Task {
         unsafe {
             match self {
                 Task::Conv2d { conv, input, outputs } => {
-                    let none = OutputBlock { data: arena, image_stride: 0, bias_relu: false };
+                    let none = OutputBlock { data: arena, image_stride: 0, epilogue: Epilogue::None };
                     let mut blocks = [none; MAX_BLOCKS];
                     for (block, place) in blocks.iter_mut().zip(outputs) {
-                        let Place { offset, image_stride, bias_relu } = *place;
-                        *block = OutputBlock { data: arena.add(offset), image_stride, bias_relu };
+                        let Place { offset, image_stride, epilogue } = *place;
+                        *block = OutputBlock { data: arena.add(offset), image_stride, epilogue };
                     }
                     let (input, input_stride) = (arena.add(input.offset).cast_const(), input.image_stride);
-                    conv.run(
-                        unit,
-                        Operands { input, input_stride, outputs: &blocks[..outputs.len()], images },
-                    );
+                    let outputs = &blocks[..outputs.len()];
+                    conv.run(unit, Operands { input, input_stride, arena, outputs, images });
                 }
                 Task::Pool2d(pool) => pool.run(unit, arena),
                 Task::GlobalAvgPool(pool) => pool.run(unit, arena),
@@ -116,6 +119,8 @@ impl Task {
                 Task::Linear(linear) => linear.run(unit, arena),
                 Task::Softmax(softmax) => softmax.run(unit, arena),
                 Task::Crop(crop) => crop.run(unit, arena),
+                Task::PackFilters(pack) => pack.run(unit, arena),
+                Task::Conv2dBackwardWeight(conv) => conv.run(unit, images, arena),
                 Task::Train(task) => task.run(unit, images, arena),
             }
         }
@@ -130,17 +135,23 @@ fn largest_first(program: &Program) -> Vec<usize> {
 }
 
 /// What binding a step needs.
-struct Binder<'a> {
-    isa: Isa,
-    program: &'a Program,
-    weights: &'a Weights,
-    threads: usize,
+pub(super) struct Binder<'a> {
+    pub isa: Isa,
+    pub program: &'a Program,
+    pub weights: &'a Weights,
+    pub threads: usize,
 }
 
 impl Binder<'_> {
     fn bind(&self, op: &StepOp) -> Result<Task> {
         let view = |view| map_view(self.program, view);
         Ok(match op {
+            StepOp::Train(TrainOp::PackFilters { parameters, convs }) => {
+                self.bind_pack_filters(*parameters, convs)
+            }
+            StepOp::Train(TrainOp::Conv2dBackwardWeight { conv, dz, gradients, .. }) => {
+                self.bind_conv2d_backward_weight(conv, *dz, gradients)
+            }
             StepOp::Train(op) => Task::Train(TrainTask::new(self.isa, self.program, op)?),
             StepOp::Conv2dGroup(_) | StepOp::Pack { .. } => {
                 let problem = "the program was lowered for another device".to_string();
@@ -205,40 +216,5 @@ impl Binder<'_> {
                 Task::Linear(Linear { values, input: view(*input), output: view(*output) })
             }
         })
-    }
-
-    fn bind_conv2d(&self, conv: &program::Conv2d) -> Result<Task> {
-        let input = map_view(self.program, conv.input);
-        let (p, q) = conv.window.output(input.h, input.w);
-        let planar = self.program.buffers[conv.input.buffer].layout == Layout::Nchw;
-        let geometry = Geometry { c: input.c, h: input.h, w: input.w, window: conv.window, p, q, planar };
-        let taps = conv.window.kernel.0 * conv.window.kernel.1;
-
-        let (mut values, mut scales, mut bias, mut outputs) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for part in &conv.parts {
-            values.push(self.weights.f32(&format!("{}.conv.weight", part.layer))?);
-            let k = part.output.channels;
-            let folded = if conv.filters == Filters::Folded {
-                FoldedBatchNorm::of(self.weights, &part.layer)?
-            } else {
-                FoldedBatchNorm { scale: vec![1.0; k], bias: vec![0.0; k] }
-            };
-            scales.extend(folded.scale);
-            bias.extend(folded.bias);
-            let to = map_view(self.program, part.output);
-            outputs.extend((0..k / 16).map(|block| Place {
-                offset: to.block(0, block),
-                image_stride: to.image_stride,
-                bias_relu: part.epilogue == Epilogue::BiasRelu,
-            }));
-        }
-        let filters = values.iter().flat_map(|part| part.chunks_exact(input.c * taps));
-        let rows: Vec<FilterRow<'_>> =
-            filters.zip(&scales).map(|(values, &scale)| FilterRow { values, scale }).collect();
-        let batch = self.program.options.batch;
-        let filter = PackedFilter::pack(self.isa, &rows, input.c, geometry.c_block(), taps, p * q);
-        let conv = Conv2d::new(self.isa, geometry, filter, bias, batch, self.threads);
-        Ok(Task::Conv2d { conv, input, outputs })
     }
 }

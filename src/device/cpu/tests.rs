@@ -10,6 +10,7 @@ use super::simd::Isa;
 use super::threads::Threads;
 use super::{Line, Shared};
 use crate::network::Window;
+use crate::program::{Epilogue, Phase};
 
 /// Deterministic values from −1 to 1.
 fn value(i: usize) -> f32 {
@@ -138,7 +139,17 @@ fn convolution_on_every_instruction_set() {
             let rows: Vec<FilterRow<'_>> =
                 weights.chunks(c * taps).map(|values| FilterRow { values, scale: 0.5 }).collect();
             let filter = PackedFilter::pack(isa, &rows, c, 16, taps, p * q);
-            let geometry = Geometry { c, h: size.0, w: size.1, window, p, q, planar: false };
+            let geometry = Geometry {
+                c,
+                h: size.0,
+                w: size.1,
+                window,
+                p,
+                q,
+                phase: Phase::ALL,
+                output_w: q,
+                planar: false,
+            };
             let conv = Conv2d::new(isa, geometry, filter, bias.clone(), n, threads);
             let mut output = Maps::new(n, (k + 48, 32, k), (p, q));
             run(&conv, &input, &mut output, n, threads, relu);
@@ -161,14 +172,17 @@ fn run(conv: &Conv2d, input: &Maps, output: &mut Maps, images: usize, threads: u
             // SAFETY: the block lies inside the output's memory.
             data: unsafe { output_data.get().add(view.block(0, block)) },
             image_stride: view.image_stride,
-            bias_relu,
+            epilogue: if bias_relu { Epilogue::BiasRelu } else { Epilogue::None },
         };
         let outputs: Vec<OutputBlock> = (0..view.blocks()).map(block).collect();
         // SAFETY: both maps have the convolution's geometry; units write disjoint outputs.
         unsafe {
             let input_stride = input.view.image_stride;
             let input = input_data.get().add(input.view.offset).cast_const();
-            conv.run(unit, Operands { input, input_stride, outputs: &outputs, images });
+            conv.run(
+                unit,
+                Operands { input, input_stride, arena: std::ptr::null(), outputs: &outputs, images },
+            );
         }
     });
 }
@@ -205,7 +219,7 @@ fn the_planar_first_convolution() {
         let rows: Vec<FilterRow<'_>> =
             weights.chunks(27).map(|values| FilterRow { values, scale: 1.0 }).collect();
         let filter = PackedFilter::pack(isa, &rows, 3, 3, 9, p * q);
-        let geometry = Geometry { c: 3, h, w, window, p, q, planar: true };
+        let geometry = Geometry { c: 3, h, w, window, p, q, phase: Phase::ALL, output_w: q, planar: true };
         let conv = Conv2d::new(isa, geometry, filter, vec![0.0; k], n, 2);
         let mut output = Maps::new(n, (k, 0, k), (p, q));
         let view = output.view;
@@ -213,11 +227,20 @@ fn the_planar_first_convolution() {
         // SAFETY: the blocks lie inside the output's memory.
         let block = |b| unsafe { data.add(view.block(0, b)) };
         let outputs: Vec<OutputBlock> = (0..view.blocks())
-            .map(|b| OutputBlock { data: block(b), image_stride: view.image_stride, bias_relu: false })
+            .map(|b| OutputBlock {
+                data: block(b),
+                image_stride: view.image_stride,
+                epilogue: Epilogue::None,
+            })
             .collect();
         for unit in 0..conv.units() {
-            let operands =
-                Operands { input: input.as_ptr(), input_stride: 3 * h * w, outputs: &outputs, images: n };
+            let operands = Operands {
+                input: input.as_ptr(),
+                input_stride: 3 * h * w,
+                arena: std::ptr::null(),
+                outputs: &outputs,
+                images: n,
+            };
             // SAFETY: input and outputs have the convolution's geometry.
             unsafe { conv.run(unit, operands) };
         }
@@ -295,7 +318,8 @@ fn nan_is_never_hidden() {
         let rows: Vec<FilterRow<'_>> = rows.iter().map(|values| FilterRow { values, scale: 1.0 }).collect();
         let filter = PackedFilter::pack(isa, &rows, 16, 16, 1, 6);
         let window = window((1, 1), (1, 1), (0, 0));
-        let geometry = Geometry { c: 16, h: 2, w: 3, window, p: 2, q: 3, planar: false };
+        let geometry =
+            Geometry { c: 16, h: 2, w: 3, window, p: 2, q: 3, phase: Phase::ALL, output_w: 3, planar: false };
         let conv = Conv2d::new(isa, geometry, filter, vec![0.0; 16], 1, 1);
         let mut input = Maps::new(1, (16, 0, 16), (2, 3)).fill(1);
         let at = input.index(0, 5, 1, 2);
