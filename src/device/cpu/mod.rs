@@ -4,8 +4,8 @@
 //! level are cut into units that all threads claim together; a unit writes what no other unit touches, always in the
 //! same order, so that the result does not depend on the number of threads.
 
-mod bind_conv2d;
 mod batch_norm;
+mod bind_conv2d;
 mod conv2d;
 mod conv2d_backward_weight;
 mod crop;
@@ -13,9 +13,9 @@ mod dropout;
 mod elementwise;
 mod filter;
 mod linear;
-mod pack_filters;
 mod linear_backward;
 mod loss;
+mod pack_filters;
 mod partials;
 mod peak;
 mod pool2d;
