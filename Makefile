@@ -47,7 +47,7 @@ check: cargo nvrtc ## format, lints, documentation, the README's dependencies, a
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	cargo tree -e normal --depth 1 --no-default-features --features cuda | sed 's| (/.*||' | diff - <(sed -n '/<!-- tree/,/tree -->/p' README.md | grep -v -e tree -e '```')
-	for feature in cpu cuda sim metrics cli; do cargo clippy --quiet --no-default-features --features $$feature -- -D warnings || exit 1; done
+	for feature in cpu cuda sim metrics train cli; do cargo clippy --quiet --no-default-features --features $$feature -- -D warnings || exit 1; done
 
 bench: cargo nvrtc ## criterion benches of every kernel
 	cargo bench

@@ -129,10 +129,10 @@ __device__ inline void conv2d_backward_weight(const Conv2dBackwardWeight& conv) 
     };
 
     float* const own = shared + group * (2 * BUFFER);
-    float* const store_to = own + thread % 8 * ROW + quad * 4;
+    float4* const store_to = reinterpret_cast<float4*>(own) + (thread % 8 * (ROW / 4) + quad);
     auto store = [&](int i, int buffer) {
-        const int first = i < LOADS_Z ? i * (QUADS * 4) : TK + (i - LOADS_Z) * (QUADS * 4);
-        *reinterpret_cast<float4*>(store_to + buffer * BUFFER + first) = next[i % 2];
+        const int first = i < LOADS_Z ? i * QUADS : TK / 4 + (i - LOADS_Z) * QUADS;
+        store_to[buffer * (BUFFER / 4) + first] = next[i % 2];
     };
 
     float sum[8][8] = {};

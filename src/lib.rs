@@ -43,6 +43,8 @@ pub mod data;
 pub mod metrics;
 pub mod model;
 pub mod reference;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub use data::Image;
 pub use device::Device;

@@ -31,6 +31,8 @@ enum Command {
     Plan(cli::plan::Options),
     /// Classify crops: a probability for each
     Predict(cli::predict::Options),
+    /// Fine-tune a network on crops
+    Train(Box<cli::train::Options>),
     /// Judge predictions: metrics with intervals, per image, node and patient
     Evaluate(cli::evaluate::Options),
     /// Judge readers: metrics, kappa, AUC against AUC and against the network
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Convert(options) => cli::convert::run(&options),
         Command::Plan(options) => cli::plan::run(&options),
         Command::Predict(options) => cli::predict::run(&options),
+        Command::Train(options) => cli::train::run(&options),
         Command::Evaluate(options) => cli::evaluate::run(&options),
         Command::Readers(options) => cli::readers::run(&options),
         Command::Cohort(options) => cli::cohort::run(&options),

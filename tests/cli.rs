@@ -207,6 +207,23 @@ fn predict_goes_on_past_an_unreadable_image_and_says_so_at_the_end() {
 }
 
 #[test]
+fn standardizing_is_an_option_and_a_property_of_weights() {
+    let (plain, noted, crop) =
+        (WORLD.at("w.safetensors"), WORLD.at("standardized.safetensors"), WORLD.crop());
+    let mut weights = nodal::Weights::open(plain.as_ref()).unwrap();
+    weights.set_metadata("preprocess.standardize", "true");
+    weights.save(noted.as_ref()).unwrap();
+    let predict = |weights: &str, rest: &[&str]| {
+        ok(&[&["predict", "--csv", "--weights", weights, &crop], rest].concat())
+    };
+    let (before, after) = (predict(&plain, &[]), predict(&plain, &["--standardize"]));
+    assert_ne!(before, after);
+    assert_eq!(predict(&noted, &[]), after);
+    assert_eq!(predict(&noted, &["--standardize=false"]), before);
+    refused(&["predict", "--weights", &plain, "--standardize=much", &crop], "invalid value 'much'");
+}
+
+#[test]
 fn a_csv_with_nodes_gives_a_table_per_node() {
     let weights = WORLD.at("w.safetensors");
     let text = ok(&["predict", "--weights", &weights, &WORLD.at("nodes.csv")]);

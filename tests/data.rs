@@ -51,7 +51,8 @@ fn resizing_is_within_two_levels_of_pillows() {
         let (h, w) = nodal::data::parse_size(size).unwrap();
         let image = Image::open(&folder().join(file)).unwrap();
         let mut out = vec![0.0; 3 * h * w];
-        let preprocess = Preprocess { size: (h, w), fit: Fit::Resize, normalize: Normalize::None };
+        let preprocess =
+            Preprocess { size: (h, w), fit: Fit::Resize, normalize: Normalize::None, standardize: false };
         preprocess.apply(&image, &mut out).unwrap();
         let worst = worst(&out, &expected.f32(name).unwrap(), [h, w, image.channels()]);
         // Pillow rounds to whole levels after each of the two passes.
@@ -69,7 +70,8 @@ fn resizing_without_rounding_is_pillows_arithmetic() {
         let (h, w) = nodal::data::parse_size(size).unwrap();
         let image = Image::open(&folder().join(file)).unwrap();
         let mut out = vec![f32::NAN; 3 * h * w];
-        let preprocess = Preprocess { size: (h, w), fit: Fit::Resize, normalize: Normalize::None };
+        let preprocess =
+            Preprocess { size: (h, w), fit: Fit::Resize, normalize: Normalize::None, standardize: false };
         preprocess.apply(&image, &mut out).unwrap();
         let worst = worst(&out, &expected.f32(name).unwrap(), [h, w, image.channels()]);
         // Weights and sums are rounded to float32 here, in double there: some units of 255 · 2⁻²⁴ over two passes.
@@ -88,7 +90,9 @@ fn a_padded_input_has_the_bits_of_the_plain_formula() {
         let image = Image::open(&folder().join(file)).unwrap();
         // Whatever stood there before is overwritten.
         let mut out = vec![f32::NAN; 3 * 32 * 39];
-        Preprocess { size: (32, 39), fit: Fit::Pad, normalize }.apply(&image, &mut out).unwrap();
+        Preprocess { size: (32, 39), fit: Fit::Pad, normalize, standardize: false }
+            .apply(&image, &mut out)
+            .unwrap();
         for (i, (ours, theirs)) in out.iter().zip(expected.f32(name).unwrap().iter()).enumerate() {
             assert_eq!(ours.to_bits(), theirs.to_bits(), "{name} at {i}: {ours} and {theirs}");
         }

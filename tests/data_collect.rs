@@ -1,5 +1,5 @@
 //! Which images a path names: files, folders, tables.
-#![cfg(feature = "cli")]
+#![cfg(feature = "train")]
 #![allow(clippy::unwrap_used)] // a test may panic
 
 use std::fs;

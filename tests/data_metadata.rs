@@ -21,7 +21,12 @@ fn every_way_of_preprocessing_survives_a_file() {
     let image = MeanImage::read(&with_tensor("mean", &mean), "mean").unwrap();
     for normalize in [Normalize::Tf, Normalize::Imagenet, Normalize::None, Normalize::Mean(image)] {
         for fit in [Fit::Pad, Fit::Resize, Fit::ResizePad] {
-            let preprocess = Preprocess { size: (2, 5), fit, normalize: normalize.clone() };
+            let preprocess = Preprocess {
+                size: (2, 5),
+                fit,
+                normalize: normalize.clone(),
+                standardize: fit == Fit::Resize,
+            };
             let mut weights = with_tensor(MEAN_TENSOR, &mean);
             preprocess.note(&mut weights);
             assert_eq!(Preprocess::of_weights(&saved(&weights)).unwrap(), preprocess);
@@ -38,13 +43,26 @@ fn a_mean_that_is_noted_must_be_there() {
 }
 
 #[test]
+fn standardising_is_noted_over_what_stood_there_and_nonsense_is_refused() {
+    let mut weights = with_tensor("fc.bias", &Tensor::zeros(&[1]));
+    assert!(!Preprocess::of_weights(&weights).unwrap().standardize, "older files do not say");
+    for standardize in [true, false] {
+        Preprocess { standardize, ..Preprocess::default() }.note(&mut weights);
+        assert_eq!(Preprocess::of_weights(&saved(&weights)).unwrap().standardize, standardize);
+    }
+    weights.set_metadata("preprocess.standardize", "yes");
+    let message = Preprocess::of_weights(&weights).unwrap_err().to_string();
+    assert!(message.contains("standardize is `true` or `false`, not `yes`"), "{message}");
+}
+
+#[test]
 fn mean_file_is_read_where_the_option_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mean: 1,2.safetensors");
     let mean = Tensor::new(&[1, 2, 3], vec![0.0, 1.0, 2.0, 127.5, 254.0, 255.0]).unwrap();
     with_tensor("mean", &mean).save(&path).unwrap();
     let normalize = Normalize::parse(&format!("mean:{}", path.display())).unwrap();
-    let preprocess = Preprocess { size: (2, 3), fit: Fit::Pad, normalize };
+    let preprocess = Preprocess { size: (2, 3), fit: Fit::Pad, normalize, standardize: false };
     let mut out = [f32::NAN; 18];
     preprocess.apply(&nodal::Image::from_pixels(1, 1, 3, &[255, 51, 0]).unwrap(), &mut out).unwrap();
     // One pixel in a 2×3 input lies in the top row, middle column; the odd row is at the bottom.

@@ -2,7 +2,7 @@
 #![cfg(feature = "cpu")]
 #![allow(clippy::unwrap_used)] // a test may panic
 
-use nodal::data::{Fit, Normalize, Preprocess};
+use nodal::data::Preprocess;
 use nodal::network::{AvgPoolPadding, Network};
 use nodal::{Device, Image, Model, ModelOptions, Tensor, Weights};
 
@@ -11,7 +11,7 @@ const SIZE: (usize, usize) = (75, 91);
 fn weights(classes: usize) -> Weights {
     let network = Network::inception_v3(SIZE, classes, AvgPoolPadding::Include).unwrap();
     let mut weights = Weights::random(4, &network.parameters()).unwrap();
-    Preprocess { size: SIZE, fit: Fit::Pad, normalize: Normalize::Tf }.note(&mut weights);
+    Preprocess { size: SIZE, ..Preprocess::default() }.note(&mut weights);
     weights
 }
 

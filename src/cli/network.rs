@@ -25,6 +25,10 @@ pub struct NetworkOptions {
     /// tf, imagenet, mean:FILE or none [default: what the weights say, or tf]
     #[arg(long, value_name = "HOW")]
     normalize: Option<String>,
+    /// Take each crop's own brightness and contrast away; --standardize=false keeps them [default: what the weights say, or
+    /// false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    standardize: Option<bool>,
     /// include or exclude [default: what the weights say, or include]
     #[arg(long, value_name = "HOW")]
     avg_pool_padding: Option<AvgPoolPadding>,
@@ -43,6 +47,7 @@ impl NetworkOptions {
         let mut preprocess = Preprocess::of_weights(&weights)?;
         preprocess.size = self.size.unwrap_or(preprocess.size);
         preprocess.fit = self.fit.unwrap_or(preprocess.fit);
+        preprocess.standardize = self.standardize.unwrap_or(preprocess.standardize);
         if let Some(text) = &self.normalize {
             preprocess.normalize = Normalize::parse(text)?;
         }
@@ -62,6 +67,7 @@ impl NetworkOptions {
             ("--size", self.size.is_some()),
             ("--fit", self.fit.is_some()),
             ("--normalize", self.normalize.is_some()),
+            ("--standardize", self.standardize.is_some()),
             ("--avg-pool-padding", self.avg_pool_padding.is_some()),
         ];
         given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)

@@ -26,6 +26,9 @@ pub struct Options {
     /// Convolutions that do not learn, from the first one on, with --train
     #[arg(long, default_value_t = 0, requires = "train", value_name = "N")]
     freeze: usize,
+    /// Take what the backward pass reads again instead of keeping it, with --train: less memory, more work
+    #[arg(long, requires = "train")]
+    recompute: bool,
     /// How much is fused
     #[arg(long, default_value = "full")]
     fuse: Fuse,
@@ -59,7 +62,11 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         true => options.device.open_or("cpu")?,
         false => options.device.open()?,
     };
-    let training = options.train.then_some(Training { freeze: options.freeze, ..Training::default() });
+    let training = options.train.then_some(Training {
+        freeze: options.freeze,
+        recompute: options.recompute,
+        ..Training::default()
+    });
     let lowering = nodal::program::Options {
         fusion,
         training,

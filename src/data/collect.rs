@@ -49,7 +49,7 @@ pub fn collect(path: &Path) -> Result<Vec<Sample>> {
         return Ok(files.into_iter().map(|image| Sample { image, ..Sample::default() }).collect());
     }
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
-        return read_csv(path);
+        return Ok(read_rows(path)?.into_iter().map(|(_, sample)| sample).collect());
     }
     Ok(vec![Sample { image: path.to_path_buf(), ..Sample::default() }])
 }
@@ -82,7 +82,8 @@ fn walk(folder: &Path, seen: &mut HashSet<PathBuf>, files: &mut Vec<PathBuf>) ->
     Ok(())
 }
 
-fn read_csv(path: &Path) -> Result<Vec<Sample>> {
+/// The rows of a CSV, each with its line.
+pub(super) fn read_rows(path: &Path) -> Result<Vec<(u64, Sample)>> {
     let about = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?;
     if !about.is_file() {
         return Err(Error::format(path, "is no regular file: copy the table into one"));
@@ -106,12 +107,12 @@ fn read_csv(path: &Path) -> Result<Vec<Sample>> {
     for row in reader.records() {
         let row = row.map_err(broken)?;
         let mut sample: Sample = row.deserialize(Some(&columns)).map_err(broken)?;
+        let line = row.position().map_or(0, csv::Position::line);
         if sample.image.as_os_str().is_empty() {
-            let line = row.position().map_or(0, csv::Position::line);
             return Err(Error::format(path, format!("line {line}: names no image")));
         }
         sample.image = folder.join(&sample.image);
-        samples.push(sample);
+        samples.push((line, sample));
     }
     if samples.is_empty() {
         return Err(Error::format(path, "lists no image"));
@@ -120,7 +121,7 @@ fn read_csv(path: &Path) -> Result<Vec<Sample>> {
 }
 
 /// What is wrong with `path`, by line.
-fn broken_row(path: &Path, error: csv::Error) -> Error {
+pub(super) fn broken_row(path: &Path, error: csv::Error) -> Error {
     let at = |pos: Option<csv::Position>, problem: String| {
         Error::format(path, format!("line {}: {problem}", pos.map_or(0, |pos| pos.line())))
     };

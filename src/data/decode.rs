@@ -206,6 +206,15 @@ impl Image {
         values
     }
 
+    /// Bytes of memory that the pixels take.
+    #[cfg(feature = "train")]
+    pub(super) fn memory_bytes(&self) -> usize {
+        match &self.samples {
+            Samples::Byte(all) => all.len(),
+            Samples::Word(all) => 2 * all.len(),
+        }
+    }
+
     /// Pixels [H, W, C] of an image of 8 bits.
     pub(super) fn bytes(&self) -> Option<&[u8]> {
         match &self.samples {

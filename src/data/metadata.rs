@@ -1,9 +1,10 @@
-//! What weights were trained with travels with them: size, fit and normalisation of the input, names of the classes.
+//! What weights were trained with travels with them: size, fit, standardising and normalisation of the input, names of the classes.
 
 use std::collections::HashSet;
 
 use super::{MeanImage, Normalize, Preprocess};
 use crate::error::{Error, Result};
+use crate::tensor::Tensor;
 use crate::weights::Weights;
 
 /// Metadata key of the class names, a JSON array of strings.
@@ -14,6 +15,7 @@ pub const MEAN_TENSOR: &str = "preprocess.mean";
 const SIZE_KEY: &str = "preprocess.size";
 const FIT_KEY: &str = "preprocess.fit";
 const NORMALIZE_KEY: &str = "preprocess.normalize";
+const STANDARDIZE_KEY: &str = "preprocess.standardize";
 
 impl Preprocess {
     /// How `weights` were trained: what their metadata says, and the default for what it leaves out.
@@ -30,6 +32,10 @@ impl Preprocess {
         if let Some(text) = get(FIT_KEY) {
             preprocess.fit = text.parse().map_err(wrong)?;
         }
+        if let Some(text) = get(STANDARDIZE_KEY) {
+            let problem = || Error::Argument(format!("standardize is `true` or `false`, not `{text}`"));
+            preprocess.standardize = text.parse().map_err(|_| wrong(problem()))?;
+        }
         preprocess.normalize = match get(NORMALIZE_KEY) {
             Some("mean") => Normalize::Mean(MeanImage::read(weights, MEAN_TENSOR)?),
             // A path in a foreign file is not followed.
@@ -42,11 +48,26 @@ impl Preprocess {
         Ok(preprocess)
     }
 
-    /// Notes in the metadata of `weights` how they were trained. The mean image, if any, is a tensor and not noted here.
+    /// Notes in the metadata of `weights` how they were trained. The mean image, if any, is a tensor and not noted here:
+    /// [`Preprocess::mean`].
     pub fn note(&self, weights: &mut Weights) {
         weights.set_metadata(SIZE_KEY, &format!("{}x{}", self.size.0, self.size.1));
         weights.set_metadata(FIT_KEY, &self.fit.to_string());
         weights.set_metadata(NORMALIZE_KEY, self.normalize.name());
+        weights.set_metadata(STANDARDIZE_KEY, &self.standardize.to_string());
+    }
+}
+
+impl Preprocess {
+    /// The tensor that belongs beside the network's as [`MEAN_TENSOR`], where a mean image is subtracted.
+    ///
+    /// # Errors
+    /// Those of [`MeanImage::tensor`].
+    pub fn mean(&self) -> Result<Option<Tensor>> {
+        match &self.normalize {
+            Normalize::Mean(mean) => mean.tensor().map(Some),
+            _ => Ok(None),
+        }
     }
 }
 

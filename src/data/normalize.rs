@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::fit::Frame;
 use crate::error::{Error, Result};
 use crate::program::{Mean, Normalization};
+use crate::tensor::Tensor;
 use crate::weights::Weights;
 
 /// torchvision's `transforms.Normalize` for ImageNet, by channel R, G, B.
@@ -53,6 +54,32 @@ impl MeanImage {
             return Err(Error::tensor(file.path(), name, problem));
         }
         Ok(MeanImage { shape: [channels, h, w], values: values.into() })
+    }
+}
+
+impl MeanImage {
+    /// Channels (1 or 3), height, width.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// The means, [C, H, W].
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The same as a tensor, as [`MeanImage::read`] takes it.
+    ///
+    /// # Errors
+    /// Those of [`Tensor::new`].
+    pub fn tensor(&self) -> Result<Tensor> {
+        Tensor::new(&self.shape, self.values.to_vec())
+    }
+
+    /// `values` [C, H, W] from 0 to 255.
+    #[cfg(feature = "train")]
+    pub(super) fn new(shape: [usize; 3], values: Vec<f32>) -> Self {
+        MeanImage { shape, values: values.into() }
     }
 }
 
@@ -172,7 +199,9 @@ mod tests {
     fn apply(normalize: Normalize, channels: usize, pixels: &[u8]) -> Vec<f32> {
         let image = Image::from_pixels(1, 2, channels, pixels).unwrap();
         let mut out = vec![f32::NAN; 6];
-        Preprocess { size: (1, 2), fit: Fit::Pad, normalize }.apply(&image, &mut out).unwrap();
+        Preprocess { size: (1, 2), fit: Fit::Pad, normalize, standardize: false }
+            .apply(&image, &mut out)
+            .unwrap();
         out
     }
 
@@ -193,7 +222,8 @@ mod tests {
         assert_eq!(apply(Normalize::Mean(mean), 1, &[255, 51]), [1.0, 0.4, 1.0, 0.4, 1.0, 0.4]);
         let mean = MeanImage { shape: [3, 2, 2], values: vec![0.0; 12].into() };
         let image = Image::from_pixels(1, 2, 1, &[1, 2]).unwrap();
-        let preprocess = Preprocess { size: (1, 2), fit: Fit::Pad, normalize: Normalize::Mean(mean) };
+        let preprocess =
+            Preprocess { size: (1, 2), fit: Fit::Pad, normalize: Normalize::Mean(mean), standardize: false };
         let error = preprocess.apply(&image, &mut [0.0; 6]).unwrap_err().to_string();
         assert_eq!(error, "mean image: expected 1×2, got 2×2");
     }

@@ -5,7 +5,7 @@ use super::tests::{compare, devices, value, window};
 use super::{Device, Engine};
 use crate::network::{AvgPoolPadding, MapShape, Network, Window};
 use crate::program::testing::{LearningConv, Maker};
-use crate::program::{LayerFilters, Options, Program, StepOp, Target, TrainOp, Training, View};
+use crate::program::{Gpu, LayerFilters, Options, Program, StepOp, Target, TrainOp, Training, View};
 use crate::weights::Weights;
 
 /// A batch, the images that are run, the input's shape, the window, the channels of each part.
@@ -39,7 +39,11 @@ impl Case {
     }
 
     fn run(&self, device: &Device) -> Outcome {
-        let (maker, learning) = Maker::learning_conv(&device.target(), self.shape, self.window, &self.parts);
+        self.run_for(device, &device.target())
+    }
+
+    fn run_for(&self, device: &Device, target: &Target) -> Outcome {
+        let (maker, learning) = Maker::learning_conv(target, self.shape, self.window, &self.parts);
         let program = maker.finish(self.batch);
         let weights = Weights::random(1, &program.network.parameters()).unwrap();
         let mut engine = Engine::new(program.clone(), &weights, device).unwrap();
@@ -141,7 +145,11 @@ impl Case {
     }
 
     fn check(&self, device: &Device) {
-        let got = self.run(device);
+        self.check_for(device, &device.target());
+    }
+
+    fn check_for(&self, device: &Device, target: &Target) {
+        let got = self.run_for(device, target);
         let (c, k, hw, pq) = self.sizes();
         let what = |name: &str| {
             let Case { batch, images, shape, window, parts } = self;
@@ -336,6 +344,37 @@ fn references_are_the_derivatives_of_the_forward_formula() {
             });
             filters[at] = own;
             assert!((up - down - dw[at]).abs() <= 1e-9, "{:?}: dw {at}", case.window);
+        }
+    }
+}
+
+/// As many pixels as 64 maps of 71×71 have: the longest sum of the network's filter gradients.
+#[test]
+fn long_sums_learn() {
+    let pixels = MapShape { c: 16, h: 5041, w: 16 };
+    let case =
+        Case { batch: 4, images: 4, shape: pixels, window: window((1, 1), (1, 1), (0, 0)), parts: vec![16] };
+    devices().iter().for_each(|device| case.check(device));
+}
+
+/// Gradients of filters by every tile, in one slice and in several; packed filters by every tile, with steps that only fill up.
+#[test]
+fn every_tile_of_what_learns() {
+    let shape = MapShape { c: 48, h: 9, w: 14 };
+    let case =
+        Case { batch: 3, images: 2, shape, window: window((3, 3), (1, 1), (1, 1)), parts: vec![112, 32] };
+    for device in devices() {
+        let Some(gpu) = device.target().gpu else { continue };
+        for &tile in &gpu.weight_tiles {
+            // Multiprocessors that want few blocks and many.
+            for multiprocessors in [1, 28, 132] {
+                let gpu = Gpu { multiprocessors, weight_tiles: vec![tile], ..gpu.clone() };
+                case.check_for(&device, &Target { gpu: Some(gpu), ..device.target() });
+            }
+        }
+        for &tile in &gpu.tiles {
+            let gpu = Gpu { tiles: vec![tile], ..gpu.clone() };
+            case.check_for(&device, &Target { gpu: Some(gpu), ..device.target() });
         }
     }
 }

@@ -214,6 +214,24 @@ impl Device {
         Ok(Device::Cpu { threads, isa: None })
     }
 
+    /// As [`Display`](std::fmt::Display), with the instruction set or card that decides the last bits of a result.
+    pub fn identity(&self) -> String {
+        match self {
+            #[cfg(feature = "cpu")]
+            Device::Cpu { isa: None, .. } => format!("cpu:{}", cpu::Isa::detect().name()),
+            other => other.to_string(),
+        }
+    }
+
+    /// Memory that a program's arena can take at most, where that is known.
+    pub fn memory_bytes(&self) -> Option<usize> {
+        match self {
+            #[cfg(feature = "cuda")]
+            Device::Cuda { properties, .. } => Some(properties.memory_bytes),
+            _ => available_bytes(),
+        }
+    }
+
     /// What a program must know to be lowered for this device.
     pub fn target(&self) -> Target {
         match self {
@@ -226,6 +244,15 @@ impl Device {
             Device::Sim { card, tuning, .. } => Target::gpu(Gpu { tuning: tuning.clone(), ..card.gpu() }),
         }
     }
+}
+
+/// Memory of the machine that can be had without driving others out, where the system tells: it hands out more than it has, and ends
+/// the process that uses it.
+fn available_bytes() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    let kilobytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
+    kilobytes.checked_mul(1024)
 }
 
 impl std::fmt::Display for Device {

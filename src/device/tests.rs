@@ -494,7 +494,8 @@ fn crops_are_padded_and_normalised_to_the_same_bits_on_every_device() {
     for (device, normalize) in devices().into_iter().flat_map(|d| kinds.clone().map(|kind| (d.clone(), kind)))
     {
         for fit in [Fit::Pad, Fit::ResizePad] {
-            let preprocess = Preprocess { size, fit, normalize: normalize.clone() };
+            let preprocess =
+                Preprocess { size, fit, normalize: normalize.clone(), standardize: fit == Fit::ResizePad };
             let shape = MapShape { c: 3, h: size.0, w: size.1 };
             let program =
                 Maker::crops(&device.target(), shape, normalize.normalization()).finish(images.len());

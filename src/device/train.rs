@@ -92,17 +92,17 @@ impl Engine {
     /// [`Error::Tensor`] for one that is missing or has another size.
     pub fn set_trained(&mut self, weights: &Weights) -> Result<()> {
         let learned = self.learned()?.clone();
-        self.put(&learned.parameters, learned.values, weights)?;
-        self.put(&learned.statistics, learned.running, weights)
+        self.put(&learned.parameters, learned.values, weights, "")?;
+        self.put(&learned.statistics, learned.running, weights, "")
     }
 
-    /// Puts the tensors of `momenta`, called as the parameters, in the place of the momenta.
+    /// Puts tensors of `momenta`, called as the parameters with `prefix` before, in the place of the momenta.
     ///
     /// # Errors
     /// As [`Engine::set_trained`].
-    pub fn set_momenta(&mut self, momenta: &Weights) -> Result<()> {
+    pub fn set_momenta(&mut self, momenta: &Weights, prefix: &str) -> Result<()> {
         let learned = self.learned()?.clone();
-        self.put(&learned.parameters, learned.momentum, momenta)
+        self.put(&learned.parameters, learned.momentum, momenta, prefix)
     }
 
     /// Parameters from `weights`, momenta 0: where training begins.
@@ -112,13 +112,14 @@ impl Engine {
         self.executor.write(learned.momentum, 0, &vec![0.0; learned.len()])
     }
 
-    fn put(&mut self, list: &[Learned], buffer: BufferId, tensors: &Weights) -> Result<()> {
+    fn put(&mut self, list: &[Learned], buffer: BufferId, tensors: &Weights, prefix: &str) -> Result<()> {
         let mut values = Vec::with_capacity(list.iter().map(|own| own.values).sum());
         for own in list {
-            let tensor = tensors.f32(&own.name)?;
+            let name = format!("{prefix}{}", own.name);
+            let tensor = tensors.f32(&name)?;
             if tensor.len() != own.values {
                 let problem = format!("expected {} values, got {}", own.values, tensor.len());
-                return Err(Error::tensor(tensors.path(), &own.name, problem));
+                return Err(Error::tensor(tensors.path(), &name, problem));
             }
             values.extend_from_slice(&tensor);
         }

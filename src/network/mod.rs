@@ -85,6 +85,17 @@ impl Network {
         Ok(Network { size, classes, avg_pool_padding: padding, layers })
     }
 
+    /// The last layer alone, over pooled features [N, 2048, 1, 1] as its input.
+    pub fn last_layer(&self) -> Self {
+        let shape = |c| MapShape { c, h: 1, w: 1 };
+        let layer = |name: &str, op, inputs, output| Layer { name: name.into(), op, inputs, output };
+        let layers = vec![
+            layer("input", Op::Input, vec![], shape(FEATURES)),
+            layer("fc", Op::Linear, vec![0], shape(self.classes)),
+        ];
+        Network { size: (1, 1), layers, ..self.clone() }
+    }
+
     /// The layer called `name`, if there is one.
     pub fn layer(&self, name: &str) -> Option<&Layer> {
         self.layers.iter().find(|layer| layer.name == name)

@@ -228,7 +228,8 @@ impl Lowering<'_> {
     fn lower_input(&mut self, layer: LayerId) {
         let (network, options) = (self.network, self.options);
         let (name, shape) = (network.layers[layer].name.as_str(), network.layers[layer].output);
-        let packed = options.target.layout == Layout::Blocked4;
+        // Features lie as they are: a map of one pixel.
+        let packed = options.target.layout == Layout::Blocked4 && shape.c <= 4;
         let (read, first) = match &options.input {
             Input::Values => (Layout::Nchw, if packed { Some(Layout::ColumnPairs) } else { None }),
             Input::Crops(_) => (Layout::Crops, Some(if packed { Layout::ColumnPairs } else { Layout::Nchw })),

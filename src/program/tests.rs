@@ -28,7 +28,7 @@ fn every_program() -> Vec<Program> {
 /// For training.
 fn for_training(size: (usize, usize), freeze: usize, target: Target) -> Program {
     let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
-    let training = Some(Training { freeze, ..Training::default() });
+    let training = Some(Training { freeze, recompute: freeze == 8, ..Training::default() });
     Program::lower(&network, &Options { training, ..Options::new(2, target) }).unwrap()
 }
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "sim")]
 mod model;
+mod train;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,6 +29,15 @@ pub struct Options {
     /// Input size, 299 or HxW [default: what the weights say, or 299]
     #[arg(long, value_parser = super::parse_size, value_name = "SIZE")]
     size: Option<(usize, usize)>,
+    /// Measure a training step instead
+    #[arg(long)]
+    train: bool,
+    /// Convolutions that do not learn, from the first one on, with --train [default: 0]
+    #[arg(long, default_value_t = 0, requires = "train", hide_default_value = true, value_name = "N")]
+    freeze: usize,
+    /// Take what the backward pass reads again instead of keeping it, with --train
+    #[arg(long, requires = "train")]
+    recompute: bool,
     /// Weights, .safetensors or .pth [default: random ones]
     #[arg(long, value_name = "W")]
     weights: Option<PathBuf>,
@@ -68,6 +78,9 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     #[cfg(feature = "sim")]
     if let Device::Sim { card, threads, .. } = &device {
         return model::run(options, &device, card, *threads).map(|()| ExitCode::SUCCESS);
+    }
+    if options.train {
+        return train::run(options, &device, seconds).map(|()| ExitCode::SUCCESS);
     }
     let mut model = load(options, &device)?;
     let file = match &options.image {
@@ -121,7 +134,6 @@ fn weights(options: &Options) -> anyhow::Result<(Weights, Preprocess)> {
 }
 
 /// The network that `weights` are for.
-#[cfg(feature = "sim")]
 fn network(weights: &Weights, size: (usize, usize)) -> anyhow::Result<Network> {
     let padding = nodal::model::avg_pool_padding_of(weights)?;
     Ok(Network::inception_v3(size, nodal::model::outputs_of(weights)?, padding)?)

@@ -27,11 +27,18 @@ pub fn run(options: &Options, device: &Device, card: &Card, threads: usize) -> a
         anyhow::bail!("--image and --seconds do not count for the model of a card: leave them out");
     }
     let (weights, preprocess) = super::weights(options)?;
-    let network = super::network(&weights, preprocess.size)?;
-    let input = Input::Crops(preprocess.normalize.normalization());
-    let lowering =
-        nodal::program::Options { input, ..nodal::program::Options::new(options.batch, device.target()) };
-    let program = Program::lower(&network, &lowering)?;
+    let program = match options.train {
+        true => super::train::program(options, &weights, preprocess.size, device)?,
+        false => {
+            let network = super::network(&weights, preprocess.size)?;
+            let input = Input::Crops(preprocess.normalize.normalization());
+            let lowering = nodal::program::Options {
+                input,
+                ..nodal::program::Options::new(options.batch, device.target())
+            };
+            Program::lower(&network, &lowering)?
+        }
+    };
     let style = ProgressStyle::with_template("counting {bar:40} {pos}/{len} steps")?;
     let progress = ProgressBar::new(program.steps.len() as u64).with_style(style);
     let model = model(&program, &weights, card, threads, &mut |_| progress.inc(1))?;

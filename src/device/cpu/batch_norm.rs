@@ -119,14 +119,15 @@ unsafe fn unit_body<S: Simd>(op: &BatchNorm, unit: usize, images: usize, arena: 
             }
             Pass::Backward { dy, dz } => {
                 let norm = Norm::<S>::of(op, block, arena);
-                let [mean_g, minus_slope] = op.backward_terms(block, images * pixels, &norm.inv_std, arena);
-                let [mean_g, minus_slope] = [S::load(mean_g.as_ptr()), S::load(minus_slope.as_ptr())];
+                let [minus_mean_g, minus_slope] =
+                    op.backward_terms(block, images * pixels, &norm.inv_std, arena);
+                let minus_mean_g = S::load(minus_mean_g.as_ptr());
+                let minus_slope = S::load(minus_slope.as_ptr());
                 for image in own {
                     let [z, dy, dz] = [&op.input, dy, dz].map(|map| arena.add(at(map, image)));
                     for i in (0..pixels * 16).step_by(16) {
-                        let z = norm.centred(z.add(i));
-                        let g = S::where_positive(norm.value(z), S::load(dy.add(i)));
-                        let rest = S::mul_add(z, minus_slope, S::add(g, mean_g));
+                        let (g, d) = norm.back(z.add(i), dy.add(i));
+                        let rest = S::mul_add(d, minus_slope, S::add(g, minus_mean_g));
                         S::store(dz.add(i), S::mul(norm.scale, rest));
                     }
                 }
@@ -231,23 +232,51 @@ impl<S: Simd> Norm<S> {
         // SAFETY: the caller's contract.
         unsafe { S::mul_add(centred, self.scale, self.shift) }
     }
+
+    /// g and z − mean.
+    #[inline(always)]
+    unsafe fn back(&self, z: *const f32, dy: *const f32) -> (S::V, S::V) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let centred = self.centred(z);
+            (S::where_positive(self.value(centred), S::load(dy)), centred)
+        }
+    }
 }
 
 /// Adds Σ z and Σ z² of `pixels` pixels, 16 channels each, to `sums`.
 #[inline(always)]
 unsafe fn add_squares<S: Simd>(z: *const f32, pixels: usize, sums: &mut [f64; 32]) {
-    // SAFETY: the caller's contract: `pixels`·16 values.
-    unsafe {
-        for first in (0..pixels).step_by(RUN) {
-            let (z, n) = (z.add(first * 16), RUN.min(pixels - first));
-            let share = -1.0 / n as f32;
-            let minus_mean = S::mul(sum::<S>(n, |i| S::load(z.add(i * 16))), S::splat(&share));
-            let [rest, squares] = sum_two::<S>(n, |i| {
+    for first in (0..pixels).step_by(RUN) {
+        let n = RUN.min(pixels - first);
+        let whole = n / 4 * 4;
+        // SAFETY: the caller's contract: `pixels`·16 values.
+        unsafe {
+            let z = z.add(first * 16);
+            let mut own = [S::zero(); 4];
+            for i in (0..whole).step_by(4) {
+                for j in 0..4 {
+                    own[j] = S::add(own[j], S::load(z.add((i + j) * 16)));
+                }
+            }
+            for i in whole..n {
+                own[0] = S::add(own[0], S::load(z.add(i * 16)));
+            }
+            let minus_mean = S::mul(sum::<S>(own), S::splat(&(-1.0 / n as f32)));
+            let (mut rest, mut squares) = ([S::zero(); 4], [S::zero(); 4]);
+            for i in (0..whole).step_by(4) {
+                for j in 0..4 {
+                    let d = S::add(S::load(z.add((i + j) * 16)), minus_mean);
+                    (rest[j], squares[j]) = (S::add(rest[j], d), S::mul_add(d, d, squares[j]));
+                }
+            }
+            for i in whole..n {
                 let d = S::add(S::load(z.add(i * 16)), minus_mean);
-                (d, d, d)
-            });
+                (rest[0], squares[0]) = (S::add(rest[0], d), S::mul_add(d, d, squares[0]));
+            }
             // Σ z = Σ d + n·mean, Σ z² = Σ d² + mean·(2·Σ d + n·mean).
-            let [minus_mean, rest, squares] = [minus_mean, rest, squares].map(|v| values::<S>(v));
+            let minus_mean = values::<S>(minus_mean);
+            let (rest, squares) = (values::<S>(sum::<S>(rest)), values::<S>(sum::<S>(squares)));
             for lane in 0..16 {
                 let (mean, rest) = (-f64::from(minus_mean[lane]), f64::from(rest[lane]));
                 sums[lane] += rest + n as f64 * mean;
@@ -266,61 +295,37 @@ unsafe fn add_products<S: Simd>(
     pixels: usize,
     sums: &mut [f64; 32],
 ) {
-    // SAFETY: the caller's contract: `pixels`·16 values each.
-    unsafe {
-        for first in (0..pixels).step_by(RUN) {
-            let (z, dy, n) = (z.add(first * 16), dy.add(first * 16), RUN.min(pixels - first));
-            let both = sum_two::<S>(n, |i| {
-                let d = norm.centred(z.add(i * 16));
-                let g = S::where_positive(norm.value(d), S::load(dy.add(i * 16)));
-                (g, g, d)
-            });
-            for (half, sum) in both.into_iter().enumerate() {
-                for (lane, value) in values::<S>(sum).into_iter().enumerate() {
-                    sums[half * 16 + lane] += f64::from(value);
+    for first in (0..pixels).step_by(RUN) {
+        let n = RUN.min(pixels - first);
+        let whole = n / 4 * 4;
+        // SAFETY: the caller's contract: `pixels`·16 values each.
+        unsafe {
+            let (z, dy) = (z.add(first * 16), dy.add(first * 16));
+            let (mut gs, mut products) = ([S::zero(); 4], [S::zero(); 4]);
+            for i in (0..whole).step_by(4) {
+                for j in 0..4 {
+                    let (g, d) = norm.back(z.add((i + j) * 16), dy.add((i + j) * 16));
+                    (gs[j], products[j]) = (S::add(gs[j], g), S::mul_add(g, d, products[j]));
                 }
+            }
+            for i in whole..n {
+                let (g, d) = norm.back(z.add(i * 16), dy.add(i * 16));
+                (gs[0], products[0]) = (S::add(gs[0], g), S::mul_add(g, d, products[0]));
+            }
+            let (gs, products) = (values::<S>(sum::<S>(gs)), values::<S>(sum::<S>(products)));
+            for lane in 0..16 {
+                sums[lane] += f64::from(gs[lane]);
+                sums[16 + lane] += f64::from(products[lane]);
             }
         }
     }
 }
 
-/// Σ of `n` vectors, by four sums that do not wait for one another.
+/// The sum of four sums that did not wait for one another.
 #[inline(always)]
-unsafe fn sum<S: Simd>(n: usize, at: impl Fn(usize) -> S::V) -> S::V {
+unsafe fn sum<S: Simd>([a, b, c, d]: [S::V; 4]) -> S::V {
     // SAFETY: the instruction set is there.
-    unsafe {
-        let (mut a, mut b, mut c, mut d) = (S::zero(), S::zero(), S::zero(), S::zero());
-        let whole = n / 4 * 4;
-        for i in (0..whole).step_by(4) {
-            (a, b) = (S::add(a, at(i)), S::add(b, at(i + 1)));
-            (c, d) = (S::add(c, at(i + 2)), S::add(d, at(i + 3)));
-        }
-        for i in whole..n {
-            a = S::add(a, at(i));
-        }
-        S::add(S::add(a, b), S::add(c, d))
-    }
-}
-
-/// Σ x and Σ u·v of `n` triples (x, u, v), likewise.
-#[inline(always)]
-unsafe fn sum_two<S: Simd>(n: usize, at: impl Fn(usize) -> (S::V, S::V, S::V)) -> [S::V; 2] {
-    // SAFETY: the instruction set is there.
-    unsafe {
-        let zero = [S::zero(), S::zero()];
-        let add =
-            |sums: [S::V; 2], (x, u, v): (S::V, S::V, S::V)| [S::add(sums[0], x), S::mul_add(u, v, sums[1])];
-        let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
-        let whole = n / 4 * 4;
-        for i in (0..whole).step_by(4) {
-            (a, b) = (add(a, at(i)), add(b, at(i + 1)));
-            (c, d) = (add(c, at(i + 2)), add(d, at(i + 3)));
-        }
-        for i in whole..n {
-            a = add(a, at(i));
-        }
-        [0, 1].map(|i| S::add(S::add(a[i], b[i]), S::add(c[i], d[i])))
-    }
+    unsafe { S::add(S::add(a, b), S::add(c, d)) }
 }
 
 #[inline(always)]

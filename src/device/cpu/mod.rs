@@ -4,8 +4,8 @@
 //! level are cut into units that all threads claim together; a unit writes what no other unit touches, always in the
 //! same order, so that the result does not depend on the number of threads.
 
-mod bind_conv2d;
 mod batch_norm;
+mod bind_conv2d;
 mod conv2d;
 mod conv2d_backward_weight;
 mod crop;
@@ -13,9 +13,9 @@ mod dropout;
 mod elementwise;
 mod filter;
 mod linear;
-mod pack_filters;
 mod linear_backward;
 mod loss;
+mod pack_filters;
 mod partials;
 mod peak;
 mod pool2d;
@@ -85,7 +85,7 @@ impl Cpu {
         let lines = program.arena_bytes.div_ceil(size_of::<Line>());
         let what = format!("a batch of {}", program.options.batch);
         let memory = Error::Memory { what, needed_bytes: program.arena_bytes };
-        if available_bytes().is_some_and(|available| program.arena_bytes > available) {
+        if super::available_bytes().is_some_and(|available| program.arena_bytes > available) {
             return Err(memory);
         }
         let mut arena = Vec::new();
@@ -167,15 +167,6 @@ impl Executor for Cpu {
         own[first..first + values.len()].copy_from_slice(values);
         Ok(())
     }
-}
-
-/// Memory that can be had without driving others out, where the system tells: it hands out more than it has, and ends the
-/// process that uses it.
-fn available_bytes() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
-    let kilobytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
-    kilobytes.checked_mul(1024)
 }
 
 /// Where `view` lies in the arena.

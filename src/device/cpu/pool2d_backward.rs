@@ -92,8 +92,7 @@ unsafe fn block_body<S: Simd>(pool: &Pool2dBackward, unit: usize, arena: *mut f3
                             true => kernel.0 * kernel.1,
                             false => (rows.1 - rows.0) * (window.columns.1 - window.columns.0),
                         };
-                        let share = S::mul(dy, S::splat(&(1.0 / count as f32)));
-                        each(window, w, |_, at| S::store(dx.add(at), S::add(S::load(dx.add(at)), share)));
+                        give_to_all::<S>(dx, S::mul(dy, S::splat(&(1.0 / count as f32))), window, w);
                     }
                 }
             }
@@ -102,37 +101,46 @@ unsafe fn block_body<S: Simd>(pool: &Pool2dBackward, unit: usize, arena: *mut f3
     }
 }
 
-/// Calls `f` with the number of each of the window's pixels in reading order, and its first value in a map of `width` columns.
+/// Adds `dy` to dx where each channel has its largest x. Pixels of a window are numbered in reading order.
 #[inline(always)]
-fn each(window: Inside, width: usize, mut f: impl FnMut(usize, usize)) {
-    let mut number = 0;
-    for row in window.rows.0..window.rows.1 {
-        for column in window.columns.0..window.columns.1 {
-            f(number, (row * width + column) * 16);
-            number += 1;
+unsafe fn give_to_largest<S: Simd>(x: *const f32, dx: *mut f32, dy: S::V, window: Inside, width: usize) {
+    let Inside { rows, columns } = window;
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mut largest = S::load(x.add((rows.0 * width + columns.0) * 16));
+        let one = S::splat(&1.0);
+        // Far below 2²⁴, so that float32 counts them. A first NaN is larger than itself.
+        let (mut which, mut number) = (S::zero(), S::zero());
+        for row in rows.0..rows.1 {
+            for column in columns.0..columns.1 {
+                let next = S::load(x.add((row * width + column) * 16));
+                which = S::where_larger(next, largest, number, which);
+                largest = S::where_larger(next, largest, next, largest);
+                number = S::add(number, one);
+            }
+        }
+        number = S::zero();
+        for row in rows.0..rows.1 {
+            for column in columns.0..columns.1 {
+                let to = dx.add((row * width + column) * 16);
+                S::store(to, S::add(S::load(to), S::where_equal(which, number, dy)));
+                number = S::add(number, one);
+            }
         }
     }
 }
 
-/// Adds `dy` to dx where each channel has its largest x.
+/// Adds `share` to dx in the whole window.
 #[inline(always)]
-unsafe fn give_to_largest<S: Simd>(x: *const f32, dx: *mut f32, dy: S::V, window: Inside, width: usize) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        let mut largest = S::load(x.add((window.rows.0 * width + window.columns.0) * 16));
-        // Numbers of pixels, far below 2²⁴.
-        let mut which = S::zero();
-        each(window, width, |number, at| {
-            let next = S::load(x.add(at));
-            if number > 0 {
-                which = S::where_larger(next, largest, S::splat(&(number as f32)), which);
-                largest = S::where_larger(next, largest, next, largest);
+unsafe fn give_to_all<S: Simd>(dx: *mut f32, share: S::V, window: Inside, width: usize) {
+    for row in window.rows.0..window.rows.1 {
+        for column in window.columns.0..window.columns.1 {
+            // SAFETY: the caller's contract.
+            unsafe {
+                let to = dx.add((row * width + column) * 16);
+                S::store(to, S::add(S::load(to), share));
             }
-        });
-        each(window, width, |number, at| {
-            let own = S::where_equal(which, S::splat(&(number as f32)), dy);
-            S::store(dx.add(at), S::add(S::load(dx.add(at)), own));
-        });
+        }
     }
 }
 

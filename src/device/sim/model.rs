@@ -2,14 +2,19 @@
 //! [`estimate`]d. A model, never a measurement.
 //!
 //! Thread blocks of a launch do the same work but for edges, so that a sample is run and scaled up: of a convolution some tiles
-//! with all their slices, of any other launch some blocks.
+//! with all their slices, of a gradient of filters one tile's first slice and its last, which adds up all of them, of any other launch
+//! some blocks.
 
 use ptxsim::{Class, Counters};
 
 use super::Sim;
+use crate::device::Executor;
 use crate::error::Result;
 use crate::kernels::{Card, Estimate, Work, estimate};
-use crate::program::{Crop, Input, Program, Samples, StepOp, Tiling, crop_bytes, tiles};
+use crate::program::{
+    Controls, Conv2d, Crop, Input, Program, Samples, StepOp, Tiling, TrainOp, WeightCut, crop_bytes, tiles,
+    weight_tiles,
+};
 use crate::weights::Weights;
 
 /// Height and width of a crop.
@@ -56,6 +61,7 @@ pub fn model(
     let checks = ptxsim::Checks { shared: false, global_init: false, global_races: false, counters: true };
     let mut sim = Sim::with_checks(program, weights, checks, threads)?;
     put_crops(&mut sim)?;
+    put_learned(&mut sim, weights)?;
     let mut steps = Vec::with_capacity(program.steps.len());
     for step in 0..program.steps.len() {
         steps.push(modelled(&mut sim, program, step, card)?);
@@ -84,6 +90,17 @@ fn put_crops(sim: &mut Sim) -> Result<()> {
     sim.write_input(batch)
 }
 
+/// What a training program reads beside its images: parameters of `weights`, and the numbers of a step of training.
+fn put_learned(sim: &mut Sim, weights: &Weights) -> Result<()> {
+    let Some(learned) = sim.program.learned.clone() else { return Ok(()) };
+    for (list, buffer) in [(&learned.parameters, learned.values), (&learned.statistics, learned.running)] {
+        for own in list {
+            sim.write(buffer, own.first, &weights.f32(&own.name)?)?;
+        }
+    }
+    sim.write(learned.controls, 0, &Controls::default().words())
+}
+
 fn modelled(sim: &mut Sim, program: &Program, step: usize, card: &Card) -> Result<Modelled> {
     let images = program.options.batch;
     let op = &program.steps[step].op;
@@ -99,6 +116,9 @@ fn modelled(sim: &mut Sim, program: &Program, step: usize, card: &Card) -> Resul
                 sum.add(sim, step, &sample_of_tiles(first, m * n, tiling), blocks, round_trips)?;
                 first += blocks;
             }
+        }
+        StepOp::Train(TrainOp::Conv2dBackwardWeight { conv, cut: Some(cut), .. }) => {
+            filter_gradient(sim, &mut sum, step, conv, cut)?;
         }
         _ => {
             let blocks: usize = sim.launches.launch(step, images).grid.iter().map(|&n| n as usize).product();
@@ -119,6 +139,23 @@ fn modelled(sim: &mut Sim, program: &Program, step: usize, card: &Card) -> Resul
         loop_bank_conflicts: sum.loop_bank_conflicts,
         sector_use: sum.sectors_least / sectors.max(1.0),
     })
+}
+
+/// A block that only leaves its sums stands for all but one of each tile's; the one that adds them up is told by the ticket that it is
+/// the last.
+fn filter_gradient(sim: &mut Sim, sum: &mut Sum, step: usize, conv: &Conv2d, cut: &WeightCut) -> Result<()> {
+    let (m, n) = weight_tiles(&sim.program, conv, cut.tile);
+    let tiles = m * n;
+    let others = tiles * (cut.slices - 1);
+    if others > 0 {
+        sum.add(sim, step, &[0], others, 1.0)?;
+        if let Some(buffer) = sim.program.tickets {
+            let others_of_last = f32::from_bits(cut.slices as u32 - 1);
+            sim.write(buffer, cut.first_ticket, &[others_of_last])?;
+        }
+    }
+    // Its first tile, its ticket, the other slices.
+    sum.add(sim, step, &[0], tiles, if others > 0 { 3.0 } else { 1.0 })
 }
 
 /// Numbers of the blocks of some of `tiles` tiles, all slices of each; the convolution's blocks begin at `first`.

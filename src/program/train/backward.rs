@@ -11,12 +11,15 @@ use crate::program::step::{Conv2d, ConvPart, Epilogue, Filters, Pool2d, PoolKind
 use crate::program::{BufferId, Role, View};
 
 /// Appends loss, backward steps and update.
-pub(super) fn append(lowering: &mut Lowering<'_>, network: &Network, learned: &LearnedSet) {
+/// With `recompute` what
+/// can be taken from z again is not kept.
+pub(super) fn append(lowering: &mut Lowering<'_>, network: &Network, learned: &LearnedSet, recompute: bool) {
     let logits = lowering.value(network.layers.len() - 1);
     let forward = lowering.steps().to_vec();
     let mut backward = Backward {
         learned,
         carries: carriers(&forward),
+        normalized: if recompute { normalized(&forward) } else { Vec::new() },
         gradients: HashMap::new(),
         contributions: Vec::new(),
         last: logits.ready,
@@ -69,6 +72,8 @@ fn overlap(a: View, b: View) -> bool {
 struct Backward<'a> {
     learned: &'a LearnedSet,
     carries: Vec<View>,
+    /// Steps that can be run again for what they wrote.
+    normalized: Vec<(String, View, TrainOp)>,
     /// The buffer of each map's gradient.
     gradients: HashMap<BufferId, BufferId>,
     /// Views of gradients that have been written, and at which level.
@@ -106,7 +111,9 @@ impl Backward<'_> {
                 let (dy, level) = self.incoming(lowering, *output);
                 if let (Some(dx), level, accumulate) = self.outgoing(lowering, *input, level) {
                     let kind = match kind {
-                        PoolKind::Max => PoolBackward::Max { input: *input },
+                        PoolKind::Max => {
+                            PoolBackward::Max { input: self.again(lowering, name, *input, level) }
+                        }
                         PoolKind::Average(average) => PoolBackward::Average(average.padding),
                     };
                     let op = TrainOp::Pool2dBackward { kind, window: *window, dy, dx, accumulate };
@@ -136,7 +143,13 @@ impl Backward<'_> {
         let (dz, level) = self.incoming(lowering, z);
         let weight = |part: &ConvPart| self.learned.gradient_of(&[format!("{}.conv.weight", part.layer)]);
         let gradients = conv.parts.iter().map(weight).collect();
-        let op = TrainOp::Conv2dBackwardWeight { conv: conv.clone(), dz, gradients, cut: None };
+        let input = self.again(lowering, name, conv.input, level);
+        let op = TrainOp::Conv2dBackwardWeight {
+            conv: Conv2d { input, ..conv.clone() },
+            dz,
+            gradients,
+            cut: None,
+        };
         self.push(lowering, &format!("{name}.dw"), level, op, None);
         if let (Some(dx), level, accumulate) = self.outgoing(lowering, conv.input, level) {
             let epilogue = if accumulate { Epilogue::Accumulate } else { Epilogue::None };
@@ -147,6 +160,26 @@ impl Backward<'_> {
             }
             self.wrote(dx, level);
         }
+    }
+
+    /// What a step of `level` reads in the place of `view`: the same values taken again one level before, if they can be.
+    fn again(&self, lowering: &mut Lowering<'_>, name: &str, view: View, level: usize) -> View {
+        let own: Vec<_> = self.normalized.iter().filter(|(_, output, _)| overlap(*output, view)).collect();
+        if level == 0 || own.iter().map(|(_, output, _)| output.channels).sum::<usize>() != view.channels {
+            return view;
+        }
+        let shape = MapShape { c: view.channels, ..lowering.shape(view.buffer) };
+        let copy = lowering.buffer(&format!("{name}.again"), shape);
+        for (layer, output, op) in own {
+            let output =
+                View { channel: output.channel - view.channel, ..View { buffer: copy.buffer, ..*output } };
+            if let TrainOp::Normalize { layer: owner, input, stats, parameters, .. } = op {
+                let (layer_, input, stats, parameters) = (owner.clone(), *input, *stats, *parameters);
+                let op = TrainOp::Normalize { layer: layer_, input, stats, parameters, output };
+                lowering.push(layer, level - 1, StepOp::Train(op));
+            }
+        }
+        copy
     }
 
     /// The parameters called `names`, and their gradients.
@@ -212,6 +245,17 @@ impl Backward<'_> {
         self.contributions.push((view, level));
         self.last = self.last.max(level);
     }
+}
+
+/// Steps that give y from z, with their names and what they write.
+fn normalized(steps: &[crate::program::Step]) -> Vec<(String, View, TrainOp)> {
+    let own = steps.iter().filter_map(|step| match &step.op {
+        StepOp::Train(op @ TrainOp::Normalize { output, .. }) => {
+            Some((step.name.clone(), *output, op.clone()))
+        }
+        _ => None,
+    });
+    own.collect()
 }
 
 /// The data gradient of `conv`, from dz to dx, as one convolution a phase, with their names.

@@ -128,8 +128,9 @@ fn choose(program: &Program, gpu: &Gpu, conv: &Conv2d) -> ((usize, usize), usize
     best.1
 }
 
-/// Clock cycles of a launch, estimated as those of convolutions are: multiply-adds of the busiest multiprocessor; start and end of a
-/// block; partial sums through the second-level cache, at the end by one block a tile.
+/// Clock cycles of a launch, estimated as those of convolutions are: multiply-adds of the busiest multiprocessor, and as often as
+/// shared memory is read for them what is written to it for each row and column of a tile; start and end of a block; partial sums
+/// through the second-level cache, at the end by one block a tile.
 fn cost(program: &Program, gpu: &Gpu, conv: &Conv2d, tile: (usize, usize), slices: usize) -> f64 {
     /// Launch, first loads, epilogue.
     const FIXED: f64 = 3000.0;
@@ -145,7 +146,8 @@ fn cost(program: &Program, gpu: &Gpu, conv: &Conv2d, tile: (usize, usize), slice
     let blocks = m * n * slices;
     let busiest = blocks.div_ceil(gpu.multiprocessors) as f64;
     let idle = if busiest < 2.0 { 1.3 } else { 1.08 };
-    let sum = busiest * outputs * (terms as f64 / RATE + 0.25) * idle;
+    let stores = 1.0 + 4.0 * (1.0 / tile.0 as f64 + 1.0 / tile.1 as f64);
+    let sum = busiest * outputs * (terms as f64 / RATE * stores + 0.25) * idle;
     let partials = match slices {
         1 => 0.0,
         _ => outputs / PARTIALS * (slices as f64 + 2.0 * blocks as f64 / gpu.multiprocessors as f64),

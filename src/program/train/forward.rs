@@ -19,7 +19,7 @@ pub(crate) fn lower(network: &Network, options: &Options, training: &Training) -
         forward.layer(&mut lowering, layer);
     }
     let Forward { learned, .. } = forward;
-    super::backward::append(&mut lowering, network, &learned);
+    super::backward::append(&mut lowering, network, &learned, training.recompute);
     super::pack::insert(&mut lowering, &learned);
     lowering.finish(Some(learned))
 }

@@ -46,12 +46,15 @@ pub struct Training {
     pub dropout: f32,
     /// Share of the batch's statistics in the running ones.
     pub batch_norm_momentum: f32,
+    /// Whether y = ReLU(batch norm(z)) is taken again from z where the backward pass reads it, instead of kept: less memory, more
+    /// work, the same bits.
+    pub recompute: bool,
 }
 
 impl Default for Training {
     /// Everything learns, nothing is dropped, torch's batch-norm momentum.
     fn default() -> Self {
-        Training { freeze: 0, dropout: 0.0, batch_norm_momentum: 0.1 }
+        Training { freeze: 0, dropout: 0.0, batch_norm_momentum: 0.1, recompute: false }
     }
 }
 

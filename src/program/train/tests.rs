@@ -70,6 +70,22 @@ fn a_batch_of_64_with_a_frozen_stem_takes_less_than_4_gigabytes() {
 }
 
 #[test]
+fn taking_maps_again_saves_memory_and_repeats_only_normalisation() {
+    let options = |recompute| Options {
+        training: Some(Training { freeze: 3, recompute, ..Training::default() }),
+        ..options(64, 3)
+    };
+    let [kept, again] =
+        [false, true].map(|recompute| Program::lower(&network(), &options(recompute)).unwrap());
+    assert!(again.arena_bytes < kept.arena_bytes * 7 / 10, "{} {}", again.arena_bytes, kept.arena_bytes);
+    let count = |program: &Program, kind: &str| program.steps.iter().filter(|s| s.kind() == kind).count();
+    assert!(count(&again, "normalize") > count(&kept, "normalize"));
+    for kind in ["conv2d", "conv2d_backward_data", "conv2d_backward_weight", "normalize_sums"] {
+        assert_eq!(count(&again, kind), count(&kept, kind), "{kind}");
+    }
+}
+
+#[test]
 fn frozen_is_free() {
     let network = network();
     let convolutions: Vec<String> = (network.layers.iter())

@@ -1,0 +1,72 @@
+//! The last layer for other classes than the weights know.
+
+use crate::error::Result;
+use crate::network::FEATURES;
+use crate::tensor::Tensor;
+use crate::weights::{Weights, random};
+
+/// Weight [K, 2048] and bias [K] of a new last layer with `outputs` outputs: uniform within ±√(6/(2048 + K)), bias 0. Source: Glorot
+/// and Bengio, AISTATS 2010, the default of Keras' `Dense`.
+///
+/// # Errors
+/// None for any number of outputs that fits memory.
+pub fn new_head(outputs: usize, seed: u64) -> Result<[(String, Tensor); 2]> {
+    let limit = (6.0 / (FEATURES + outputs) as f64).sqrt();
+    let key = random::key(seed, "head");
+    let value = |i: usize| {
+        let unit = (random::bits(key, i as u64) >> 40) as f64 / 16_777_216.0;
+        (limit * (2.0 * unit - 1.0)) as f32
+    };
+    let weight = Tensor::new(&[outputs, FEATURES], (0..outputs * FEATURES).map(value).collect())?;
+    Ok([("fc.weight".into(), weight), ("fc.bias".into(), Tensor::zeros(&[outputs]))])
+}
+
+/// `weights` with the tensors of `changed` in the place of their own and new ones behind; the metadata stays.
+///
+/// # Errors
+/// Those of [`Weights::f32`].
+pub fn with_tensors(weights: &Weights, changed: &[(String, Tensor)]) -> Result<Weights> {
+    let own = |name: &str| changed.iter().any(|(other, _)| other == name);
+    let mut tensors = Vec::new();
+    for name in weights.names().filter(|name| !own(name)) {
+        // Batch counters are integers that nothing here reads.
+        if weights.dtype(name).is_some_and(|dtype| dtype.is_float()) {
+            let shape = weights.shape(name).unwrap_or_default().to_vec();
+            tensors.push((name.to_string(), Tensor::new(&shape, weights.f32(name)?.into_owned())?));
+        }
+    }
+    let all = tensors.iter().chain(changed).map(|(name, tensor)| (name.as_str(), tensor));
+    let mut whole = Weights::from_tensors(all)?;
+    for (key, value) in weights.metadata() {
+        whole.set_metadata(key, value);
+    }
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_head_lies_within_its_bounds_and_differs_by_seed() {
+        let [(_, weight), (_, bias)] = new_head(3, 7).unwrap();
+        let limit = (6.0f32 / 2051.0).sqrt();
+        assert!(weight.data().iter().all(|x| x.abs() <= limit) && bias.data() == [0.0; 3]);
+        let mean: f32 = weight.data().iter().sum::<f32>() / weight.data().len() as f32;
+        let square: f32 = weight.data().iter().map(|x| x * x).sum::<f32>() / weight.data().len() as f32;
+        assert!(mean.abs() < limit / 20.0 && (square / (limit * limit / 3.0) - 1.0).abs() < 0.05);
+        assert_ne!(weight, new_head(3, 8).unwrap()[0].1);
+    }
+
+    #[test]
+    fn changed_tensors_take_their_places() {
+        let one = Tensor::new(&[1], vec![1.0]).unwrap();
+        let two = Tensor::new(&[2], vec![2.0, 3.0]).unwrap();
+        let mut weights = Weights::from_tensors([("a", &one), ("b", &one)].into_iter()).unwrap();
+        weights.set_metadata("k", "v");
+        let whole = with_tensors(&weights, &[("b".into(), two.clone()), ("c".into(), one)]).unwrap();
+        assert_eq!(whole.names().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(&*whole.f32("b").unwrap(), two.data());
+        assert_eq!(whole.metadata().get("k").unwrap(), "v");
+    }
+}

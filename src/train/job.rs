@@ -1,0 +1,287 @@
+//! A run: data, split and options bound to a folder, begun or taken up again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::checkpoint::{self, Place};
+use super::config::{Config, Hyper, digest};
+use super::features::{Features, head_of};
+use super::head::{new_head, with_tensors};
+use super::run::{End, Run, Watch};
+use super::{RunFolder, Targets};
+use crate::data::train::{Augmentation, Dataset, Images, Loader, LoaderOptions, Split, SplitBy};
+use crate::data::{CLASSES_KEY, MEAN_TENSOR, MeanImage, Normalize, Preprocess};
+use crate::device::{Device, Engine};
+use crate::error::{Error, Result};
+use crate::model::{AVG_POOL_PADDING_KEY, avg_pool_padding_of, outputs_of};
+use crate::network::{Network, Op};
+use crate::program::{Options, Program, Training};
+use crate::weights::Weights;
+
+/// Decoded pixels that are kept at most.
+const IMAGES_BYTES: usize = 2 << 30;
+
+/// What a run begins with.
+#[derive(Clone, Debug)]
+pub struct Begin {
+    /// Class folders, parts of them, or a CSV.
+    pub data: PathBuf,
+    /// The weights to begin with.
+    pub weights: PathBuf,
+    /// Input size, fit and normalisation; a normalisation of `None` is the mean image of the training part.
+    pub preprocess: Preprocess,
+    /// Whether the mean image of the training part is subtracted.
+    pub mean_image: bool,
+    /// Softmax over two outputs instead of a sigmoid over one.
+    pub softmax: bool,
+    /// What is kept together; by what the data say when `None`.
+    pub split_by: Option<SplitBy>,
+    /// Share of validation.
+    pub val_fraction: f64,
+    /// Which fold of how many validates, from 0, instead of a share.
+    pub fold: Option<(usize, usize)>,
+    /// Whether classes count alike, whatever their numbers.
+    pub balanced: bool,
+    /// How it learns.
+    pub hyper: Hyper,
+}
+
+/// A run.
+pub struct Job {
+    pub(super) config: Config,
+    pub(super) folder: RunFolder,
+    pub(super) split: Split,
+    pub(super) targets: Targets,
+    data: Dataset,
+    images: Arc<Images>,
+    preprocess: Preprocess,
+    threads: usize,
+}
+
+impl Job {
+    /// Reads data and weights, makes the folder `out` and with it a run that can be taken up from then on.
+    ///
+    /// # Errors
+    /// What is wrong with data, weights or options, before anything is written; [`Error::Io`] for the folder.
+    pub fn begin(begin: Begin, out: &Path, device: &Device, threads: usize) -> Result<Self> {
+        let data = Dataset::open(&begin.data)?;
+        let (split, how) = begin.split(&data)?;
+        let images = Arc::new(Images::open(&data, IMAGES_BYTES, threads)?);
+        let mut preprocess = begin.preprocess.clone();
+        if begin.mean_image {
+            let training = split.train.iter().map(|&sample| images.get(sample));
+            preprocess.normalize = Normalize::Mean(MeanImage::of(&preprocess, training)?);
+        }
+        let classes = data.classes().to_vec();
+        let outputs = if classes.len() == 2 && !begin.softmax { 1 } else { classes.len() };
+        let given = Weights::open(&begin.weights)?;
+        let padding = avg_pool_padding_of(&given)?;
+        let new = outputs_of(&given)? != outputs;
+        let mut hyper = begin.hyper.clone();
+        let count = |class: usize| split.train.iter().filter(|&&i| data.samples()[i].label == class).count();
+        hyper.class_weights = match (begin.balanced, hyper.class_weights.is_empty()) {
+            (true, _) => Targets::balanced(&(0..classes.len()).map(count).collect::<Vec<_>>()),
+            (false, true) => vec![1.0; classes.len()],
+            (false, false) => hyper.class_weights,
+        };
+        hyper.check(classes.len())?;
+        let mut changed = if new { new_head(outputs, hyper.seed)?.to_vec() } else { Vec::new() };
+        changed.extend(preprocess.mean()?.map(|mean| (MEAN_TENSOR.to_string(), mean)));
+        let mut weights = with_tensors(&given, &changed)?;
+        preprocess.note(&mut weights);
+        weights.set_metadata(AVG_POOL_PADDING_KEY, &padding.to_string());
+        weights.set_metadata(CLASSES_KEY, &serde_json::json!(classes).to_string());
+        let config = Config {
+            engine: format!("nodal {}", env!("CARGO_PKG_VERSION")),
+            device: device.identity(),
+            data_digest: data.digest()?,
+            data: begin.data.clone(),
+            weights_digest: digest(&begin.weights)?,
+            weights: begin.weights.clone(),
+            classes,
+            outputs,
+            new_head: new,
+            size: preprocess.size,
+            avg_pool_padding: padding.to_string(),
+            split: how,
+            hyper,
+        };
+        check_last_batch(&config, split.train.len())?;
+        // Refused now rather than after the folder is there.
+        let network = config.network()?;
+        weights.check(&network.parameters())?;
+        training_program(&network, &config, device)?;
+        let first = checkpoint::checkpoint(&weights, Vec::new(), &Place::default())?;
+        let folder = RunFolder::create(out, &config, |path| split.write(&data, path), &first)?;
+        let targets = config.hyper.targets()?;
+        Ok(Job { config, folder, split, targets, data, images, preprocess, threads })
+    }
+
+    /// Takes up the run in `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when it is no run, or when its data have changed.
+    pub fn resume(folder: &Path, threads: usize) -> Result<Self> {
+        let folder = RunFolder::open(folder)?;
+        let config: Config = folder.config()?;
+        let data = Dataset::open(&config.data)?;
+        if data.digest()? != config.data_digest {
+            return Err(Error::Argument(format!(
+                "{}: these are not the data that the run began with, some file or label has changed: put them back, or begin a new \
+                 run",
+                config.data.display()
+            )));
+        }
+        let split = Split::read(&data, &folder.file("split.csv"))?;
+        let images = Arc::new(Images::open(&data, IMAGES_BYTES, threads)?);
+        let (weights, ..) = checkpoint::read(&folder.checkpoint(), &config.network()?)?;
+        let preprocess = Preprocess::of_weights(&weights)?;
+        let targets = config.hyper.targets()?;
+        Ok(Job { config, folder, split, targets, data, images, preprocess, threads })
+    }
+
+    /// Trains until the last epoch, or until `watch` asks to stop.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a loss that is no number; those of the device and of files.
+    pub fn run(&self, device: &Device, watch: &mut dyn Watch) -> Result<End> {
+        Run::new(self, device)?.go(watch)
+    }
+
+    /// What it was made with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Images that teach, and that validate.
+    pub fn images(&self) -> (usize, usize) {
+        (self.split.train.len(), self.split.val.len())
+    }
+
+    /// Steps of an epoch.
+    pub fn steps_per_epoch(&self) -> usize {
+        let Hyper { batch, drop_last, .. } = self.config.hyper;
+        let images = self.split.train.len();
+        if drop_last { images / batch } else { images.div_ceil(batch) }
+    }
+
+    /// A sentence about patients or nodes with images on both sides.
+    pub fn leak(&self) -> Option<String> {
+        self.split.leak(&self.data)
+    }
+
+    pub(super) fn loader(&self, part: &[usize], learns: bool) -> Result<Loader> {
+        let Hyper { batch, drop_last, seed, .. } = self.config.hyper;
+        let augmentation = if learns { self.config.hyper.augmentation()? } else { Augmentation::default() };
+        let (drop_last, threads) = (drop_last && learns, self.threads);
+        let options =
+            LoaderOptions { batch, drop_last, shuffle: learns, seed, augmentation, threads, ahead: 2 };
+        Loader::new(&self.data, &self.images, part, &self.preprocess, options)
+    }
+
+    pub(super) fn engine(&self, network: &Network, weights: &Weights, device: &Device) -> Result<Engine> {
+        let program = training_program(network, &self.config, device)?;
+        match self.config.features()? {
+            true => Engine::new(program, &head_of(weights)?, device),
+            false => Engine::new(program, weights, device),
+        }
+    }
+
+    /// The features of all images, where only the last layer learns.
+    pub(super) fn features(
+        &self,
+        network: &Network,
+        weights: &Weights,
+        device: &Device,
+    ) -> Result<Option<Features>> {
+        if !self.config.features()? {
+            return Ok(None);
+        }
+        let parts = [&self.split.train, &self.split.val].into_iter().filter(|part| !part.is_empty());
+        let loaders: Vec<Loader> = parts.map(|part| self.loader(part, false)).collect::<Result<_>>()?;
+        let loaders: Vec<&Loader> = loaders.iter().collect();
+        Features::of(network, weights, device, &loaders, self.data.samples().len()).map(Some)
+    }
+}
+
+impl Begin {
+    /// The split, and how it came about.
+    fn split(&self, data: &Dataset) -> Result<(Split, String)> {
+        if let Some(split) = data.split() {
+            return Ok((split.clone(), "given".into()));
+        }
+        let by = self.split_by.unwrap_or_else(|| SplitBy::default_of(data));
+        let seed = self.hyper.seed;
+        match self.fold {
+            Some((fold, folds)) => Ok((
+                Split::fold(data, by, fold, folds, seed)?,
+                format!("by {by}, fold {} of {folds}", fold + 1),
+            )),
+            None => Ok((
+                Split::random(data, by, self.val_fraction, seed)?,
+                format!("by {by}, {} for validation", self.val_fraction),
+            )),
+        }
+    }
+}
+
+/// The program of a step: of the whole network, or of its last layer where only that learns.
+fn training_program(network: &Network, config: &Config, device: &Device) -> Result<Program> {
+    let lower = |batch: usize| {
+        let training = Some(config.hyper.training());
+        match config.features()? {
+            true => {
+                let training = training.map(|training| Training { freeze: 0, ..training });
+                let options = Options { training, ..Options::new(batch, device.target()) };
+                Program::lower(&network.last_layer(), &options)
+            }
+            false => Program::lower(network, &Options { training, ..Options::new(batch, device.target()) }),
+        }
+    };
+    let (program, available) = (lower(config.hyper.batch)?, device.memory_bytes().unwrap_or(usize::MAX));
+    if program.arena_bytes <= available {
+        return Ok(program);
+    }
+    // The largest that fits lies in between; 0 where not even one image does.
+    let (mut fits, mut too_many) = (0, config.hyper.batch);
+    while too_many - fits > 1 {
+        let middle = fits.midpoint(too_many);
+        match lower(middle).is_ok_and(|program| program.arena_bytes <= available) {
+            true => fits = middle,
+            false => too_many = middle,
+        }
+    }
+    let (needed, there) = (program.arena_bytes as f64 / 1e9, available as f64 / 1e9);
+    Err(Error::Argument(format!(
+        "training with a batch of {} takes {needed:.1} GB, and {device} has {there:.1} GB: {}",
+        config.hyper.batch,
+        match fits {
+            0 => "choose a smaller --size, or freeze more".to_string(),
+            fits => format!("--batch {fits} is the largest that fits"),
+        }
+    )))
+}
+
+/// A last batch of one image whose maps have one pixel gives batch norm nothing to take a variance of.
+fn check_last_batch(config: &Config, images: usize) -> Result<()> {
+    let Hyper { batch, drop_last, freeze, .. } = config.hyper;
+    let last = images % batch;
+    if drop_last || last != 1 {
+        return Ok(());
+    }
+    let network = config.network()?;
+    let learns = |layer: &&crate::network::Layer| matches!(layer.op, Op::BasicConv2d(_));
+    let single = network.layers.iter().filter(learns).skip(freeze).any(|l| l.output.h * l.output.w == 1);
+    match single {
+        true => Err(Error::Argument(format!(
+            "{images} images in batches of {batch} leave one for the last, of which batch norm takes no variance at this size: leave it \
+             out with --drop-last, or choose another --batch"
+        ))),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,26 @@
+//! Fine-tuning: the loop over epochs around [`Engine::train_step`](crate::device::Engine::train_step), and the folder in which a run
+//! leaves all that is needed to repeat it, to go on, and to predict.
+
+mod checkpoint;
+mod config;
+mod curves;
+mod features;
+mod folder;
+mod head;
+mod job;
+mod run;
+mod schedule;
+mod tally;
+mod targets;
+
+pub use checkpoint::{Best, Place};
+pub use config::{Config, Hyper};
+pub use folder::RunFolder;
+pub use job::{Begin, Job};
+pub use run::{End, EpochReport, StepReport, Watch};
+pub use schedule::{Decay, Schedule};
+pub use tally::Figures;
+pub use targets::Targets;
+
+use folder::Log;
+use tally::Tally;

@@ -1,0 +1,178 @@
+//! What a run leaves.
+
+use super::place::{Place, short};
+use serde_json::Value;
+
+#[test]
+fn a_run_leaves_all_that_predicting_and_repeating_need() {
+    let place = Place::new(6, 4);
+    let said =
+        place.ok(&short(&["--out", "run", "--augment", "paper", "--normalize", "mean", "--standardize"]));
+    assert!(said.contains("12 images teach, 8 validate; 3 steps an epoch, 80 convolutions frozen"), "{said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("epoch")).count(), 3, "{said}");
+
+    let mut names: Vec<String> = std::fs::read_dir(place.at("run"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let expected = [
+        "checkpoint",
+        "config.json",
+        "loss.svg",
+        "metrics.jsonl",
+        "roc.svg",
+        "split.csv",
+        "weights-best.safetensors",
+        "weights-last.safetensors",
+    ];
+    assert_eq!(names, expected);
+
+    let config: Value = serde_json::from_slice(&std::fs::read(place.at("run/config.json")).unwrap()).unwrap();
+    assert_eq!(config["classes"], serde_json::json!(["grass", "gravel"]));
+    assert_eq!((config["outputs"].as_u64(), config["hyper"]["freeze"].as_u64()), (Some(1), Some(80)));
+    assert!(config["data_digest"].as_str().unwrap().starts_with("xxh3-128:"));
+
+    let log = place.log("run");
+    let kinds: Vec<&str> = log.iter().map(|line| line["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["step", "step", "step", "epoch"].repeat(3));
+    for line in &log {
+        let keys: &[&str] = match line["kind"] == "step" {
+            true => &[
+                "epoch",
+                "step",
+                "loss",
+                "accuracy",
+                "auc",
+                "lr",
+                "gradient_norm",
+                "images_per_s",
+                "wait_ms",
+            ],
+            false => &["epoch", "training", "validation", "best", "images_per_s", "took_ms", "wait_ms"],
+        };
+        assert!(keys.iter().all(|key| line.get(key).is_some()), "{line}");
+    }
+    assert!(
+        log[0]["gradient_norm"].as_f64().unwrap() > 0.0
+            && log[3]["validation"]["loss"].as_f64().unwrap() > 0.0
+    );
+
+    // The weights say by themselves how crops become inputs, and validate as they did in the run.
+    let json = place.ok(&["predict", "--weights", "run/weights-best.safetensors", "data/val", "--json"]);
+    let results: Value = serde_json::from_str(&json).unwrap();
+    let right = results["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["image"].as_str().unwrap().contains(row["class"].as_str().unwrap()));
+    let accuracy = right.count() as f64 / 8.0;
+    let best = log.iter().rev().find(|line| line["best"] == true).unwrap();
+    assert_eq!(best["validation"]["accuracy"].as_f64().unwrap(), accuracy);
+}
+
+#[test]
+fn three_classes_get_a_head_of_their_own_and_what_is_frozen_stays() {
+    let place = Place::new(4, 4);
+    place.crops("train", "grass", "three/lawn", 4);
+    place.crops("train", "gravel", "three/gravel", 4);
+    place.crops("val", "gravel", "three/stones", 4);
+    place.ok(&[
+        "train",
+        "three",
+        "--weights",
+        "w.safetensors",
+        "--out",
+        "run",
+        "--epochs",
+        "1",
+        "--batch",
+        "4",
+        "--freeze",
+        "90",
+        "--val-fraction",
+        "0.25",
+        "--class-weights",
+        "balanced",
+        "--label-smoothing",
+        "0.1",
+        "--dropout",
+        "0.3",
+        "--schedule",
+        "cosine",
+        "--warmup",
+        "1",
+        "--nesterov",
+        "--clip-norm",
+        "5",
+        "--reestimate-batch-norm",
+    ]);
+    let open = |name: &str| nodal::Weights::open(&place.at(name)).unwrap();
+    let (before, after) = (open("w.safetensors"), open("run/weights-last.safetensors"));
+    assert_eq!(after.shape("fc.weight"), Some(&[3, 2048][..]));
+    let differs = |name: &str| before.f32(name).unwrap() != after.f32(name).unwrap();
+    assert!(!differs("Mixed_7b.branch1x1.conv.weight") && !differs("Mixed_7b.branch1x1.bn.running_mean"));
+    assert!(differs("Mixed_7c.branch_pool.conv.weight") && differs("Mixed_7c.branch_pool.bn.running_mean"));
+    let predicted =
+        place.ok(&["predict", "--weights", "run/weights-last.safetensors", "three/lawn", "--json"]);
+    assert!(predicted.contains("\"stones\""), "{predicted}");
+}
+
+#[test]
+fn the_last_layer_alone_learns_over_kept_features() {
+    let place = Place::new(20, 10);
+    place.ok(&[
+        "train",
+        "data",
+        "--weights",
+        "w.safetensors",
+        "--out",
+        "run",
+        "--epochs",
+        "4",
+        "--batch",
+        "8",
+        "--freeze",
+        "94",
+        "--size",
+        "155",
+        "--seed",
+        "9",
+        "--lr",
+        "0.01",
+    ]);
+    let log = place.log("run");
+    let epochs: Vec<&Value> = log.iter().filter(|line| line["kind"] == "epoch").collect();
+    let loss = |i: usize| epochs[i]["training"]["loss"].as_f64().unwrap();
+    assert!(loss(3) < loss(0), "{} {}", loss(0), loss(3));
+
+    // Without features to keep, by an augmentation that never happens to change a value, the losses are the same and the time is not.
+    place.ok(&[
+        "train",
+        "data",
+        "--weights",
+        "w.safetensors",
+        "--out",
+        "full",
+        "--epochs",
+        "2",
+        "--batch",
+        "8",
+        "--freeze",
+        "94",
+        "--size",
+        "155",
+        "--seed",
+        "9",
+        "--lr",
+        "0.01",
+        "--augment",
+        "noise=0.00001",
+    ]);
+    let full_log = place.log("full");
+    let full: Vec<&Value> = full_log.iter().filter(|line| line["kind"] == "epoch").collect();
+    let close = (full[1]["training"]["loss"].as_f64().unwrap() / loss(1) - 1.0).abs();
+    assert!(close < 1e-3, "{close}");
+    let took = |line: &Value| line["took_ms"].as_f64().unwrap();
+    assert!(took(epochs[2]) < took(full[1]) / 10.0, "{} against {}", took(epochs[2]), took(full[1]));
+}
