@@ -13,6 +13,8 @@ mod sim;
 #[cfg(test)]
 mod tests;
 mod train;
+#[cfg(all(test, feature = "cpu"))]
+mod train_step_tests;
 #[cfg(test)]
 mod train_tests;
 #[cfg(any(feature = "cuda", feature = "sim"))]

@@ -54,6 +54,7 @@ pub(in crate::program) fn cut(program: &mut Program, gpu: &Gpu, tickets: &mut us
         }
     }
     program.steps = steps;
+    super::sums::cut(program, gpu, tickets);
 }
 
 /// Where each convolution that learns finds its filters, and how it is cut.
