@@ -11,9 +11,9 @@ use super::run::{run_fault, step_fault};
 use crate::data::Normalize;
 use crate::device::{Device, Engine};
 use crate::kernels::{CARDS, Image, ImageKind, Kernel, Launches, Pointer, Region};
-use crate::kernels::{TILES, all, images, resources};
+use crate::kernels::{TILES, WEIGHT_TILES, all, images, resources};
 use crate::network::{AvgPoolPadding, Network};
-use crate::program::{Fusion, Input, Keep, Options, Program, Target};
+use crate::program::{Fusion, Gpu, Input, Keep, Options, Program, Target, Training};
 use crate::weights::Weights;
 
 /// Names of the `__global__` functions of `kernels/*.cu`, with the file; those that a macro makes are in the PTX only.
@@ -82,20 +82,31 @@ fn parameter(kernel: &Kernel) -> (usize, usize) {
     (bytes.parse().unwrap(), align.parse().unwrap())
 }
 
+/// Programs that launch every kernel: each tile by itself, for inference and for training.
+fn every_launch(network: &Network) -> Vec<Program> {
+    let tiles = TILES.into_iter().enumerate().map(|(i, tile)| {
+        let (fusion, batch) = (if i == 0 { Fusion::None } else { Fusion::Full }, 1 + 2 * i);
+        let gpu = Gpu { tiles: vec![tile], ..CARDS[0].gpu() };
+        let input = if i % 2 == 0 { Input::Values } else { Input::Crops(Normalize::Tf.normalization()) };
+        Options { fusion, keep: Keep::Layers, input, ..Options::new(batch, Target::gpu(gpu)) }
+    });
+    let training = WEIGHT_TILES.into_iter().enumerate().map(|(i, tile)| {
+        let gpu = Gpu { weight_tiles: vec![tile], ..CARDS[0].gpu() };
+        let training = Some(Training { freeze: 3 * i, dropout: 0.2, ..Training::default() });
+        Options { training, ..Options::new(1 + i, Target::gpu(gpu)) }
+    });
+    tiles.chain(training).map(|options| Program::lower(network, &options).unwrap()).collect()
+}
+
 #[test]
 fn launches_fill_the_struct_that_their_kernel_takes() {
     let network = Network::inception_v3((299, 299), 3, AvgPoolPadding::Include).unwrap();
     let weights = Weights::random(1, &network.parameters()).unwrap();
     let mut seen = BTreeSet::new();
-    for (i, tile) in TILES.into_iter().enumerate() {
-        let (fusion, batch) = (if i == 0 { Fusion::None } else { Fusion::Full }, 1 + 2 * i);
-        let gpu = crate::program::Gpu { tiles: vec![tile], ..CARDS[0].gpu() };
-        let input = if i % 2 == 0 { Input::Values } else { Input::Crops(Normalize::Tf.normalization()) };
-        let options = Options { fusion, keep: Keep::Layers, input, ..Options::new(batch, Target::gpu(gpu)) };
-        let program = Program::lower(&network, &options).unwrap();
+    for program in every_launch(&network) {
         let launches = Launches::new(&program, &weights).unwrap();
         for step in 0..program.steps.len() {
-            let launch = launches.launch(step, batch);
+            let launch = launches.launch(step, program.options.batch);
             let (bytes, align) = parameter(&launch.kernel);
             assert_eq!(launch.parameters.len(), bytes.next_multiple_of(8), "{:?}", launch.kernel);
             assert!(align <= 8 && bytes <= 4096, "{:?}", launch.kernel);
