@@ -1,6 +1,6 @@
 /* Gradients of pools: max_pool2d_backward_f32, avg_pool2d_backward_f32, global_avg_pool2d_backward_f32.
  * All gather: one thread has four channels of one pixel of dx, and adds what the windows that cover it give, in reading order.
- * Grid (ceil(C/4*H*W / 256), N), block 256.  Shared: none.  Order: no atomics, the same bits on every run.
+ * Grid (ceil(C/4*H*W / 256), N), block 256.  Shared: none but where it is said.  Order: no atomics, the same bits on every run.
  * Limits: C/4*H*W < 2^31, N < 65536. */
 #include "common.cuh"
 
@@ -38,49 +38,77 @@ __device__ inline Pixel pixel_of(const Pool2dBackward& pool) {
     return pixel;
 }
 
-/* One channel's search for the value that a window took. */
-__device__ inline void look(float x, bool own, float& best, bool& wins) {
+#define MAX_WINDOWS 1024 /* whose winners are in shared memory at a time */
+
+/* One channel's search for the value that a window takes. */
+__device__ inline void look(float x, int tap, float& best, int& winner) {
     if (x > best || x != x) {
         best = x;
-        wins = own;
+        winner = tap;
     }
+}
+
+/* The taps r*S + s of the values that window number i of the image took, counted by channel quad, row and column: a byte a channel. */
+__device__ inline unsigned int winners_of(const Pool2dBackward& pool, int i) {
+    const int q = i % pool.dy.w, p = i / pool.dy.w % pool.dy.h, c4 = i / (pool.dy.w * pool.dy.h);
+    const float4* const x = pool.x.data + (ptrdiff_t)blockIdx.y * pool.x.image_stride + (ptrdiff_t)c4 * pool.x.h * pool.x.w;
+    const int h0 = p * pool.stride_h - pool.pad_h, w0 = q * pool.stride_w - pool.pad_w;
+    const int top = max(h0, 0), bottom = min(h0 + pool.r, pool.x.h);
+    const int left = max(w0, 0), right = min(w0 + pool.s, pool.x.w);
+    float4 best = __ldg(x + top * pool.x.w + left);
+    int first = (top - h0) * pool.s + left - w0;
+    int winner_x = first, winner_y = first, winner_z = first, winner_w = first;
+    for (int h = top; h < bottom; h++) {
+        for (int w = left; w < right; w++) {
+            const float4 next = __ldg(x + h * pool.x.w + w);
+            const int tap = (h - h0) * pool.s + w - w0;
+            look(next.x, tap, best.x, winner_x);
+            look(next.y, tap, best.y, winner_y);
+            look(next.z, tap, best.z, winner_z);
+            look(next.w, tap, best.w, winner_w);
+        }
+    }
+    return winner_x | winner_y << 8 | winner_z << 16 | winner_w << 24;
 }
 
 /* max_pool2d_backward_f32: dx[n,c,h,w] = sum of dy[n,c,p,q] over the windows in which (h, w) holds the first largest x in reading
  * order, or the last NaN.  Source: torch.nn.MaxPool2d, floor mode; padding never wins.
- * x a view [N,C,H,W], dy a view [N,C,P,Q] in;  dx a view [N,C,H,W], overwritten, or added to. */
+ * x a view [N,C,H,W], dy a view [N,C,P,Q] in;  dx a view [N,C,H,W], overwritten, or added to.
+ * A block's 256 pixels lie one behind the other, and so do the rows of windows that cover them: the block first finds what each of
+ * these windows took, then every thread looks up the windows that cover its pixel, in as many rounds as MAX_WINDOWS makes it.
+ * Shared: 4096 bytes.  Limits: R*S <= 256. */
 extern "C" __global__ void __launch_bounds__(256) max_pool2d_backward_f32(const Pool2dBackward pool) {
+    __shared__ unsigned int winners[MAX_WINDOWS];
     const Pixel pixel = pixel_of(pool);
-    if (pixel.none) return;
-    const float4* const x = pool.x.data + (ptrdiff_t)blockIdx.y * pool.x.image_stride +
-                            (ptrdiff_t)pixel.c4 * pool.x.h * pool.x.w;
-    float4 sum = pool.accumulate ? *pixel.dx : zero4();
-    for (int p = pixel.p0; p <= pixel.p1; p++) {
-        const int h0 = p * pool.stride_h - pool.pad_h, h1 = min(h0 + pool.r, pool.x.h);
-        for (int q = pixel.q0; q <= pixel.q1; q++) {
-            const int w0 = q * pool.stride_w - pool.pad_w, w1 = min(w0 + pool.s, pool.x.w);
-            const int top = max(h0, 0), left = max(w0, 0);
-            float4 best = __ldg(x + top * pool.x.w + left);
-            const bool first = top == pixel.h && left == pixel.w;
-            bool wins_x = first, wins_y = first, wins_z = first, wins_w = first;
-            for (int h = top; h < h1; h++) {
-                for (int w = left; w < w1; w++) {
-                    const float4 next = __ldg(x + h * pool.x.w + w);
-                    const bool own = h == pixel.h && w == pixel.w;
-                    look(next.x, own, best.x, wins_x);
-                    look(next.y, own, best.y, wins_y);
-                    look(next.z, own, best.z, wins_z);
-                    look(next.w, own, best.w, wins_w);
-                }
+    const int plane = pool.dy.h * pool.dy.w, pixels = pool.dx.h * pool.dx.w;
+    /* From the first row of windows of the block's first pixel to the last row of its last pixel. */
+    const int i0 = blockIdx.x * blockDim.x, i1 = min(i0 + (int)blockDim.x, pool.dx.c4 * pixels) - 1;
+    const int p0 = first_window(i0 % pixels / pool.dx.w, pool.pad_h, pool.r, pool.stride_h);
+    const int p1 = min((i1 % pixels / pool.dx.w + pool.pad_h) / pool.stride_h, pool.dy.h - 1);
+    const int begin = i0 / pixels * plane + p0 * pool.dy.w, end = i1 / pixels * plane + (p1 + 1) * pool.dy.w;
+    float4 sum = zero4();
+    if (pool.accumulate && !pixel.none) sum = *pixel.dx;
+    for (int first = begin; first < end; first += MAX_WINDOWS) {
+        const int count = min(end - first, MAX_WINDOWS);
+        __syncthreads();  /* everybody has read the winners of before */
+        for (int i = threadIdx.x; i < count; i += blockDim.x) winners[i] = winners_of(pool, first + i);
+        __syncthreads();  /* all winners of this round are there */
+        if (pixel.none) continue;
+        for (int p = pixel.p0; p <= pixel.p1; p++) {
+            for (int q = pixel.q0; q <= pixel.q1; q++) {
+                const int i = pixel.c4 * plane + p * pool.dy.w + q - first;
+                if (i < 0 || i >= count) continue;
+                const unsigned int tap = (pixel.h + pool.pad_h - p * pool.stride_h) * pool.s + pixel.w + pool.pad_w - q * pool.stride_w;
+                const unsigned int winner = winners[i];
+                const float4 dy = __ldg(pixel.dy + p * pool.dy.w + q);
+                sum.x += (winner & 255) == tap ? dy.x : 0.0f;
+                sum.y += (winner >> 8 & 255) == tap ? dy.y : 0.0f;
+                sum.z += (winner >> 16 & 255) == tap ? dy.z : 0.0f;
+                sum.w += winner >> 24 == tap ? dy.w : 0.0f;
             }
-            const float4 dy = __ldg(pixel.dy + p * pool.dy.w + q);
-            sum.x += wins_x ? dy.x : 0.0f;
-            sum.y += wins_y ? dy.y : 0.0f;
-            sum.z += wins_z ? dy.z : 0.0f;
-            sum.w += wins_w ? dy.w : 0.0f;
         }
     }
-    *pixel.dx = sum;
+    if (!pixel.none) *pixel.dx = sum;
 }
 
 /* avg_pool2d_backward_f32: dx[n,c,h,w] = sum of dy[n,c,p,q] / d[p,q] over the windows that cover (h, w); d = R*S, or the number of

@@ -6,6 +6,7 @@ use super::parameters::MapView;
 use super::{
     batch_norm, conv2d_backward_weight, dropout, linear_backward, loss, pack_filters, pool2d_backward, sgd,
 };
+use crate::network::Window;
 use crate::program::{PoolBackward, Program, TrainOp, View};
 
 /// Why the kernels cannot take `op`; `None` where they can.
@@ -35,6 +36,9 @@ pub(super) fn refusal(program: &Program, op: &TrainOp) -> Option<&'static str> {
         TrainOp::GradientNorm { gradients, .. } => (!aligned(&[*gradients])).then_some(UNALIGNED),
         TrainOp::Update { parameters, gradients, momentum, .. } => {
             (!aligned(&[*parameters, *gradients, *momentum])).then_some(UNALIGNED)
+        }
+        TrainOp::Pool2dBackward { window: Window { kernel: (r, s), .. }, .. } if r * s > 256 => {
+            Some("the kernels of pools take windows of at most 256 values")
         }
         TrainOp::Dropout { .. }
         | TrainOp::Loss { .. }

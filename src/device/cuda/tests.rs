@@ -82,45 +82,44 @@ fn parameter(kernel: &Kernel) -> (usize, usize) {
     (bytes.parse().unwrap(), align.parse().unwrap())
 }
 
+/// Programs that launch every kernel: each tile by itself, for inference and for training.
+fn every_launch(network: &Network) -> Vec<Program> {
+    let tiles = TILES.into_iter().enumerate().map(|(i, tile)| {
+        let (fusion, batch) = (if i == 0 { Fusion::None } else { Fusion::Full }, 1 + 2 * i);
+        let gpu = Gpu { tiles: vec![tile], ..CARDS[0].gpu() };
+        let input = if i % 2 == 0 { Input::Values } else { Input::Crops(Normalize::Tf.normalization()) };
+        Options { fusion, keep: Keep::Layers, input, ..Options::new(batch, Target::gpu(gpu)) }
+    });
+    let training = WEIGHT_TILES.into_iter().enumerate().map(|(i, tile)| {
+        let gpu = Gpu { weight_tiles: vec![tile], ..CARDS[0].gpu() };
+        let training = Some(Training { freeze: 3 * i, dropout: 0.2, ..Training::default() });
+        Options { training, ..Options::new(1 + i, Target::gpu(gpu)) }
+    });
+    tiles.chain(training).map(|options| Program::lower(network, &options).unwrap()).collect()
+}
+
 #[test]
 fn launches_fill_the_struct_that_their_kernel_takes() {
     let network = Network::inception_v3((299, 299), 3, AvgPoolPadding::Include).unwrap();
     let weights = Weights::random(1, &network.parameters()).unwrap();
     let mut seen = BTreeSet::new();
-    for (i, tile) in TILES.into_iter().enumerate() {
-        let (fusion, batch) = (if i == 0 { Fusion::None } else { Fusion::Full }, 1 + 2 * i);
-        let gpu = Gpu { tiles: vec![tile], ..CARDS[0].gpu() };
-        let input = if i % 2 == 0 { Input::Values } else { Input::Crops(Normalize::Tf.normalization()) };
-        let options =
-            Options { fusion, keep: Keep::Layers, input, ..Options::new(batch, Target::gpu(gpu.clone())) };
-        let inference = Program::lower(&network, &options).unwrap();
-        // Everything learns, the image's convolution included; the last round some is frozen.
-        let gpu = Gpu { weight_tiles: vec![WEIGHT_TILES[i]], ..gpu };
-        let training = Some(Training { freeze: if i == 3 { 5 } else { 0 }, ..Training::default() });
-        let options = Options { training, ..Options::new(batch.max(2), Target::gpu(gpu)) };
-        let mut training = Program::lower(&network, &options).unwrap();
-        let kinds = ["pack", "pack_filters", "conv2d", "conv2d_backward_data", "conv2d_backward_weight"];
-        training.steps.retain(|step| kinds.contains(&step.kind()));
-        for program in [inference, training] {
-            let batch = program.options.batch;
-            let launches = Launches::new(&program, &weights).unwrap();
-            for step in 0..program.steps.len() {
-                let launch = launches.launch(step, batch);
-                let (bytes, align) = parameter(&launch.kernel);
-                assert_eq!(launch.parameters.len(), bytes.next_multiple_of(8), "{:?}", launch.kernel);
-                assert!(align <= 8 && bytes <= 4096, "{:?}", launch.kernel);
-                let arena = (program.arena_bytes, Region::Arena);
-                let constants = (size_of_val(launches.constants()), Region::Constants);
-                let input = (program.buffers[program.input.buffer].bytes, Region::Input);
-                for relocation in &launch.pointers {
-                    let Pointer { region, offset_bytes, bytes } = relocation.pointer;
-                    let (size, _) =
-                        [arena, constants, input].into_iter().find(|(_, r)| *r == region).unwrap();
-                    assert!(offset_bytes + bytes <= size, "{}", program.steps[step].name);
-                    assert!(relocation.at % 8 == 0 && relocation.at + 8 <= launch.parameters.len());
-                }
-                seen.insert(launch.kernel.name);
+    for program in every_launch(&network) {
+        let launches = Launches::new(&program, &weights).unwrap();
+        for step in 0..program.steps.len() {
+            let launch = launches.launch(step, program.options.batch);
+            let (bytes, align) = parameter(&launch.kernel);
+            assert_eq!(launch.parameters.len(), bytes.next_multiple_of(8), "{:?}", launch.kernel);
+            assert!(align <= 8 && bytes <= 4096, "{:?}", launch.kernel);
+            let arena = (program.arena_bytes, Region::Arena);
+            let constants = (size_of_val(launches.constants()), Region::Constants);
+            let input = (program.buffers[program.input.buffer].bytes, Region::Input);
+            for relocation in &launch.pointers {
+                let Pointer { region, offset_bytes, bytes } = relocation.pointer;
+                let (size, _) = [arena, constants, input].into_iter().find(|(_, r)| *r == region).unwrap();
+                assert!(offset_bytes + bytes <= size, "{}", program.steps[step].name);
+                assert!(relocation.at % 8 == 0 && relocation.at + 8 <= launch.parameters.len());
             }
+            seen.insert(launch.kernel.name);
         }
     }
     assert_eq!(seen, all().iter().map(|kernel| kernel.name).collect::<BTreeSet<_>>());
