@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help nvrtc build demo test check bench reference peers gpu-bundle fuzz clean
+.PHONY: help nvrtc build demo test check bench reference peers peers-train gpu-bundle fuzz clean
 
 NODAL := $(or $(CARGO_TARGET_DIR),target)/release/nodal
 DEMO := target/demo
@@ -57,6 +57,9 @@ reference: $(VENV)/reference ## write the libtorch reference files anew (install
 
 peers: build $(VENV)/peers ## time PyTorch, ONNX Runtime and nodal alternately in one run
 	$(VENV)/bin/python benches/peers/peers.py --nodal $(NODAL) --threads $(THREADS)
+
+peers-train: build $(VENV)/peers ## time a training step of PyTorch and nodal alternately in one run
+	$(VENV)/bin/python benches/peers/train.py --nodal $(NODAL) --threads $(THREADS)
 
 $(VENV)/reference: tests/reference/requirements.txt
 $(VENV)/peers: benches/peers/requirements.txt

@@ -11,7 +11,7 @@
  * and not written. The step behind the sum's end adds zeros.
  * Shared: two buffers of 8*(TK + TN + 4) floats a group; after the loop the same memory carries the groups' sums.
  * Order: each group adds its pixels in order; groups are added in order; slices are added in order by the block that comes
- * last (an integer ticket tells), so the same bits come out on every run. Limits: fewer than 2^31 quads in a map, R, S <= 15. */
+ * last (an integer ticket tells), so the same bits come out on every run. Limits: fewer than 2^31 quads in a map. */
 #include "common.cuh"
 
 #define MAX_PARTS 4

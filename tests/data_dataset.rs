@@ -219,6 +219,11 @@ fn the_digest_sees_every_change_and_not_the_place() {
     ] {
         assert_ne!(other, first);
     }
+    // The same letters, divided otherwise.
+    let [a, b] = [("a.png", "xn"), ("a.pngx", "n")]
+        .map(|(name, class)| digest(&[(name, ""), ("b.png", "")], [class, "p"], ""));
+    assert_ne!(a, b);
+
     let root = tempfile::tempdir().unwrap();
     write(root.path(), &["a/1.png", "b/1.png"]);
     let data = Dataset::open(root.path()).unwrap();

@@ -1,4 +1,4 @@
-//! The engine against libtorch: every reference file beside `tests/reference/generate.py`, on every instruction set and on the
+//! The engine against libtorch: every reference of inference beside `tests/reference/generate.py`, on every instruction set and on the
 //! simulator, fused and not, layer by layer.
 #![cfg(feature = "cpu")]
 #![allow(clippy::unwrap_used)] // a test may panic
@@ -13,12 +13,7 @@ use nodal::program::Fusion;
 use nodal::reference::{Reference, Tolerances};
 
 fn references() -> Vec<PathBuf> {
-    let folder = common::root().join("tests/reference");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> =
-        files.filter(|p| p.extension().is_some_and(|e| e == "safetensors")).collect();
-    files.sort();
-    files
+    common::references("eval-")
 }
 
 /// Verifies one file; prints what fails.

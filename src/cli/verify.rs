@@ -1,4 +1,4 @@
-//! `nodal verify`: every layer against a libtorch reference.
+//! `nodal verify`: every layer, or training step by step, against a libtorch reference.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,8 +18,9 @@ pub struct Options {
     reference: PathBuf,
     #[command(flatten)]
     device: super::DeviceOptions,
-    /// Largest relative L2 error, as T or GROUP=T,… with the groups logits and layer [default: 2e-6, 3e-6 on
-    /// cuda and sim, and at most twice PyTorch's own float32 error]
+    /// Largest relative L2 error, as T or GROUP=T,… with the groups logits and layer, of training loss, grad, param, update and
+    /// buffer [default: logits and layer 2e-6, 3e-6 on cuda and sim, and at most twice PyTorch's own float32 error; loss 1e-5,
+    /// param and buffer 1e-4; grad 1e-3, update 1e-2, or five times PyTorch's own where that is more]
     #[arg(long, value_name = "T")]
     tolerance: Option<String>,
     /// How much is fused; none also has each NAME.conv and NAME.bn
@@ -52,12 +53,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let report = reference.verify(&weights, &options.device.open()?, options.fuse.into(), &tolerances)?;
     super::print(&if options.json { format!("{:#}\n", as_json(&report)) } else { as_table(&report) })?;
     if let Some(path) = &options.dump {
-        let mut ours =
-            Weights::from_tensors(report.ours.iter().map(|(name, tensor)| (name.as_str(), tensor)))?;
-        for (key, value) in reference.dump_metadata() {
-            ours.set_metadata(key, &value);
-        }
-        ours.save_safetensors(path)?;
+        reference.dump(&report)?.save_safetensors(path)?;
     }
     if !report.passed() {
         anyhow::bail!("{}: our results differ: see the rows marked FAIL", options.reference.display());

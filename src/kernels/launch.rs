@@ -140,7 +140,14 @@ impl Launches {
                 &inputs.iter().map(|&x| view(x)).collect::<Vec<_>>(),
                 view(*output),
             ),
-            StepOp::Linear { input, output, .. } => linear::launch(view(*input), view(*output), constants),
+            StepOp::Linear { input, output, learned, .. } => {
+                let (c, k) = (input.channels, output.channels);
+                let values = match learned {
+                    Some(all) => linear::learned(*all, c, k).map(|own| conv2d::whole(&self.program, own)),
+                    None => linear::fixed(c, k, constants),
+                };
+                linear::launch(view(*input), view(*output), values)
+            }
             StepOp::Softmax { input, output } => softmax::launch(view(*input), view(*output)),
             StepOp::Crop { normalization, output, .. } => {
                 crop::launch(normalization, view(*output), constants)
@@ -164,6 +171,9 @@ impl Launches {
             }
             StepOp::Conv2dGroup(group) if !conv2d::fits(&self.program, group) => {
                 return refuse("the convolution kernels do not take this shape");
+            }
+            StepOp::Linear { learned: Some(all), .. } if !all.channel.is_multiple_of(4) => {
+                return refuse("the kernel of the last layer takes parameters at multiples of four only");
             }
             StepOp::Concat { inputs, .. } if inputs.len() > elementwise::MAX_INPUTS => {
                 return refuse("more inputs than the concat kernel takes");
@@ -213,7 +223,7 @@ fn constants(program: &Program, weights: &Weights, op: &StepOp) -> Result<Vec<f3
         StepOp::Conv2dGroup(group) => conv2d::constants(program, weights, group),
         StepOp::Pool2d(pool) => pool2d::constants(weights, pool),
         StepOp::BatchNorm { layer, .. } => elementwise::constants(weights, layer),
-        StepOp::Linear { layer, .. } => linear::constants(weights, layer),
+        StepOp::Linear { layer, learned: None, .. } => linear::constants(weights, layer),
         StepOp::Crop { normalization, .. } => Ok(crop::constants(normalization)),
         StepOp::Train(op) => Ok(train::constants(program, op)),
         _ => Ok(Vec::new()),

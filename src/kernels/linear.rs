@@ -1,8 +1,9 @@
 //! Launches of `kernels/linear.cu`.
 
-use super::launch::{Kernel, Launch};
+use super::launch::{Kernel, Launch, Pointer};
 use super::parameters::{MapView, Parameters, constant};
 use crate::error::Result;
+use crate::program::View;
 use crate::weights::Weights;
 
 pub(super) const LINEAR: Kernel = Kernel { module: "linear", name: "linear_forward_f32", threads: 256 };
@@ -17,14 +18,25 @@ pub(super) fn constants(weights: &Weights, layer: &str) -> Result<Vec<f32>> {
     Ok(values)
 }
 
-/// x [N,C,1,1] to y [N,K].
-pub(super) fn launch(x: MapView, y: MapView, constants: usize) -> Launch {
-    let (c, k) = (x.shape.c, y.shape.c);
+/// Weight [K,C] and bias [K] by themselves, where they stand one behind the other in `parameters`.
+pub(super) fn learned(parameters: View, c: usize, k: usize) -> [View; 2] {
+    let weight = View { channels: k * c, ..parameters };
+    [weight, View { channel: weight.channel + k * c, channels: k, ..parameters }]
+}
+
+/// Weight and bias among the constants.
+pub(super) fn fixed(c: usize, k: usize, constants: usize) -> [Pointer; 2] {
     let weight = constant(constants, k * c);
+    [weight, constant(constants + weight.bytes, k)]
+}
+
+/// x [N,C,1,1] to y [N,K].
+pub(super) fn launch(x: MapView, y: MapView, [weight, bias]: [Pointer; 2]) -> Launch {
+    let k = y.shape.c;
     Parameters::default()
         .map(&x)
         .pointer(weight)
-        .pointer(constant(constants + weight.bytes, k))
+        .pointer(bias)
         .pointer(y.pointer())
         .ints([x.images, k])
         .launch(LINEAR, [k.div_ceil(BLOCK_OUTPUTS), x.images, 1])

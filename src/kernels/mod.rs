@@ -4,19 +4,25 @@
 //! weights its kernels read and fills the one struct that they take. The devices `cuda` and `sim` run the same launches;
 //! nothing here knows either.
 
+mod batch_norm;
 mod card;
 mod conv2d;
 mod conv2d_backward_weight;
 mod crop;
+mod dropout;
 mod elementwise;
 mod embedded;
 mod launch;
 mod linear;
+mod linear_backward;
+mod loss;
 mod model;
 mod pack;
 mod pack_filters;
 mod parameters;
 mod pool2d;
+mod pool2d_backward;
+mod sgd;
 mod softmax;
 mod train;
 
@@ -40,6 +46,9 @@ pub fn all() -> Vec<Kernel> {
         &elementwise,
         &[linear::LINEAR, softmax::SOFTMAX, pack::COLUMN_PAIRS, crop::CROP],
         &pools,
+        &[batch_norm::STATS, batch_norm::RELU, batch_norm::SUMS, batch_norm::DATA],
+        &[pool2d_backward::MAX, pool2d_backward::AVERAGE, pool2d_backward::GLOBAL_AVERAGE],
+        &[linear_backward::LINEAR_BACKWARD, dropout::DROPOUT, loss::LOSS, sgd::NORM, sgd::UPDATE],
     ]
     .concat()
 }

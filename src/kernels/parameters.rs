@@ -29,6 +29,13 @@ impl Parameters {
         self
     }
 
+    /// Appends several `double`s.
+    pub fn doubles(mut self, values: impl IntoIterator<Item = f64>) -> Self {
+        self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
+        values.into_iter().for_each(|value| self.bytes.extend(value.to_le_bytes()));
+        self
+    }
+
     /// Appends a pointer; null for `None`.
     pub fn pointer(mut self, pointer: impl Into<Option<Pointer>>) -> Self {
         self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);

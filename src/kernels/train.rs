@@ -1,8 +1,12 @@
 //! Launches of the steps that only training has.
 
+use super::conv2d::whole;
 use super::launch::Launch;
-use super::{conv2d_backward_weight, pack_filters};
-use crate::program::{Program, TrainOp};
+use super::parameters::MapView;
+use super::{
+    batch_norm, conv2d_backward_weight, dropout, linear_backward, loss, pack_filters, pool2d_backward, sgd,
+};
+use crate::program::{PoolBackward, Program, TrainOp, View};
 
 /// Why the kernels cannot take `op`; `None` where they can.
 pub(super) fn refusal(program: &Program, op: &TrainOp) -> Option<&'static str> {
@@ -15,8 +19,35 @@ pub(super) fn refusal(program: &Program, op: &TrainOp) -> Option<&'static str> {
             let fits = conv2d_backward_weight::fits(program, conv, *dz, cut);
             (!fits).then_some("the kernels of filter gradients do not take this shape")
         }
-        _ => Some("no kernel"),
+        TrainOp::Conv2dBackwardWeight { cut: None, .. } | TrainOp::GradientNorm { cut: None, .. } => {
+            Some("the program was lowered for another device")
+        }
+        TrainOp::BatchNormStats { .. }
+        | TrainOp::Normalize { .. }
+        | TrainOp::NormalizeSums { .. }
+        | TrainOp::NormalizeBackward { .. } => {
+            (!batch_norm::fits(op)).then_some("the kernels of batch norm take quads of channels only")
+        }
+        TrainOp::LinearBackward { input, parameters, gradients, .. } => {
+            let fits = input.channels.is_multiple_of(4) && aligned(&[*parameters, *gradients]);
+            (!fits).then_some("the kernel of the last layer takes parameters at multiples of four only")
+        }
+        TrainOp::GradientNorm { gradients, .. } => (!aligned(&[*gradients])).then_some(UNALIGNED),
+        TrainOp::Update { parameters, gradients, momentum, .. } => {
+            (!aligned(&[*parameters, *gradients, *momentum])).then_some(UNALIGNED)
+        }
+        TrainOp::Dropout { .. }
+        | TrainOp::Loss { .. }
+        | TrainOp::GlobalAvgPoolBackward { .. }
+        | TrainOp::Pool2dBackward { .. } => None,
     }
+}
+
+const UNALIGNED: &str = "the kernels of the update take parameters at multiples of four only";
+
+/// Whether 128-bit accesses can begin at the first value of each view.
+fn aligned(views: &[View]) -> bool {
+    views.iter().all(|view| view.channel.is_multiple_of(4))
 }
 
 /// What the step's kernel reads beside maps and parameters.
@@ -29,6 +60,7 @@ pub(super) fn constants(program: &Program, op: &TrainOp) -> Vec<f32> {
 
 /// The launch of `op`, which [`refusal`] has nothing against, for the first `images` images.
 pub(super) fn launch(program: &Program, op: &TrainOp, images: usize, constants: usize) -> Launch {
+    let view = |view: &View| MapView::new(program, *view, images);
     match op {
         TrainOp::PackFilters { parameters, convs } => {
             pack_filters::launch(program, *parameters, convs, constants)
@@ -36,6 +68,32 @@ pub(super) fn launch(program: &Program, op: &TrainOp, images: usize, constants: 
         TrainOp::Conv2dBackwardWeight { conv, dz, gradients, cut: Some(cut) } => {
             conv2d_backward_weight::launch(program, conv, *dz, gradients, cut, images)
         }
-        _ => unreachable!("refused when the program was bound"),
+        TrainOp::GlobalAvgPoolBackward { dy, dx } => pool2d_backward::launch_global(view(dy), view(dx)),
+        TrainOp::Pool2dBackward { kind, window, dy, dx, accumulate } => {
+            let taken = match kind {
+                PoolBackward::Max { input } => pool2d_backward::Taken::Max(view(input)),
+                PoolBackward::Average(padding) => pool2d_backward::Taken::Average(*padding),
+            };
+            pool2d_backward::launch(&taken, *window, view(dy), view(dx), *accumulate)
+        }
+        TrainOp::LinearBackward { input, dy, dx, parameters, gradients, .. } => {
+            linear_backward::launch(program, (*input, *dy, *dx), (*parameters, *gradients), images)
+        }
+        TrainOp::Dropout { input, output, controls, keep } => {
+            dropout::launch(view(input), view(output), whole(program, *controls), *keep)
+        }
+        TrainOp::Loss { logits, targets, loss, gradient } => {
+            loss::launch(view(logits), view(targets), whole(program, *loss), view(gradient))
+        }
+        TrainOp::GradientNorm { gradients, norm, cut: Some(cut) } => {
+            sgd::launch_norm(program, *gradients, *norm, cut)
+        }
+        TrainOp::Update { parameters, gradients, momentum, norm, controls } => {
+            sgd::launch_update(program, [*parameters, *gradients, *momentum], [*norm, *controls])
+        }
+        _ => match batch_norm::launch(program, op, images) {
+            Some(launch) => launch,
+            None => unreachable!("refused when the program was bound"),
+        },
     }
 }

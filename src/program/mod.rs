@@ -29,11 +29,11 @@ pub use step::{
     Average, Conv2d, Conv2dGroup, ConvPart, Epilogue, Filters, Phase, Pool2d, PoolKind, Step, StepOp,
 };
 pub use train::{
-    Controls, LayerFilters, Learned, LearnedFilters, LearnedSet, MemoryUse, Packing, PoolBackward, TrainOp,
-    Training, Transposed, WeightCut,
+    Controls, LayerFilters, Learned, LearnedFilters, LearnedSet, MemoryUse, Packing, PoolBackward, SumCut,
+    TrainOp, Training, Transposed, WeightCut,
 };
 #[cfg(any(feature = "cuda", feature = "sim"))]
-pub(crate) use train::{STEP_PIXELS, weight_columns, weight_steps, weight_tiles};
+pub(crate) use train::{STEP_PIXELS, map_slices, weight_columns, weight_steps, weight_tiles};
 pub use tuning::{TunedCut, Tuning};
 
 use crate::error::{Error, Result};

@@ -1,34 +1,47 @@
-//! Reference files: what libtorch computed, layer by layer, in float64, and the comparison of an engine with it.
+//! Reference files: what libtorch computed in float64, layer by layer or step by step, and the comparison of an engine with
+//! it.
 //!
 //! The format is described in `tests/reference/README.md`. Errors are relative L2 norms, ‖ours − theirs‖ / ‖theirs‖, taken
-//! in float64; of a layer kept as a sample the norm of the sample is scaled by √(size / sample).
+//! in float64; of a tensor kept as a sample the norm of the sample is scaled by √(size / sample).
 
 mod compare;
+mod eval;
 mod tolerance;
+mod train;
 
 pub use compare::{Comparison, GroupVerdict};
 pub use tolerance::Tolerances;
 
 use std::path::Path;
 
-use crate::device::{Device, Engine};
+use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::model::{AVG_POOL_PADDING_KEY, avg_pool_padding_of, outputs_of};
+use crate::model::{avg_pool_padding_of, outputs_of};
 use crate::network::{AvgPoolPadding, Network};
-use crate::program::{Fusion, Keep, Options, Program};
+use crate::program::{Fusion, Options};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
+
+/// What is added to random weights, by the ending of their names, stands in the metadata under this and the ending.
+const SHIFT_KEY: &str = "weights.shift.";
 
 /// A reference file.
 pub struct Reference {
     file: Weights,
     padding: AvgPoolPadding,
-    input: Tensor,
+    mode: Mode,
+}
+
+/// What the file is a reference of.
+enum Mode {
+    /// Inference on this input.
+    Eval(Tensor),
+    Train(train::Recipe),
 }
 
 /// What a verification found.
 pub struct Report {
-    /// One row a tensor of the file.
+    /// One row a tensor of the file; in training also one for each parameter's way, and one for all that is frozen.
     pub tensors: Vec<Comparison>,
     /// One row a group of tensors.
     pub groups: Vec<GroupVerdict>,
@@ -44,43 +57,28 @@ impl Report {
 }
 
 impl Reference {
-    /// Opens a reference of inference.
+    /// Opens a reference.
     ///
     /// # Errors
-    /// Those of [`Weights::open`]; [`Error::Format`] for a reference of training or broken metadata; [`Error::Tensor`]
-    /// for an input or logits that are missing or mis-shaped.
+    /// Those of [`Weights::open`]; [`Error::Format`] for broken metadata; [`Error::Tensor`] for an input, logits, labels or
+    /// losses that are missing or mis-shaped.
     pub fn open(path: &Path) -> Result<Self> {
         let file = Weights::open(path)?;
-        match file.metadata().get("mode").map_or("eval", String::as_str) {
-            "eval" => {}
-            "train" => {
-                let problem =
-                    "is a reference of training, which this version does not replay: give one of mode `eval`";
+        let padding = avg_pool_padding_of(&file)?;
+        let mode = match file.metadata().get("mode").map_or("eval", String::as_str) {
+            "eval" => Mode::Eval(eval::read(&file)?),
+            "train" => Mode::Train(train::Recipe::read(&file)?),
+            other => {
+                let problem = format!("metadata: mode is `eval` or `train`, not `{other}`");
                 return Err(Error::format(path, problem));
             }
-            other => {
-                return Err(Error::format(
-                    path,
-                    format!("metadata: mode is `eval` or `train`, not `{other}`"),
-                ));
-            }
-        }
-        let padding = avg_pool_padding_of(&file)?;
-        let shape = file.shape("input").unwrap_or_default().to_vec();
-        let values = file.f32("input")?;
-        if shape.len() != 4 || shape[1] != 3 || shape[0] == 0 {
-            return Err(Error::tensor(path, "input", format!("expected shape [N, 3, H, W], got {shape:?}")));
-        }
-        let input = Tensor::new(&shape, values.into_owned())?;
-        match file.shape("logits") {
-            Some(&[n, k]) if n == shape[0] && k > 0 => {}
-            Some(other) => {
-                let n = shape[0];
-                return Err(Error::tensor(path, "logits", format!("expected shape [{n}, K], got {other:?}")));
-            }
-            None => return Err(Error::tensor(path, "logits", "missing: is this a reference file?")),
-        }
-        Ok(Reference { file, padding, input })
+        };
+        Ok(Reference { file, padding, mode })
+    }
+
+    /// Whether it is one of training.
+    pub fn trains(&self) -> bool {
+        matches!(self.mode, Mode::Train(_))
     }
 
     /// The random weights the file was made with, where its metadata names their seed.
@@ -88,29 +86,59 @@ impl Reference {
     /// # Errors
     /// [`Error::Format`] when it names none.
     pub fn weights(&self) -> Result<Weights> {
-        let number = |key: &str| self.file.metadata().get(key).and_then(|text| text.parse::<u64>().ok());
+        let number = |key: &str| self.file.metadata().get(key).and_then(|text| text.parse::<usize>().ok());
         let (Some(seed), Some(classes)) = (number("weights.seed"), number("weights.classes")) else {
             let problem = "names no seed of its weights: give the weights it was made with (--weights)";
             return Err(Error::format(self.file.path(), problem));
         };
-        let outputs = self.file.shape("logits").and_then(|shape| shape.last()).copied().unwrap_or_default();
-        if classes != outputs as u64 {
+        if let Some(&[_, outputs]) = self.file.shape("logits").filter(|shape| shape.last() != Some(&classes))
+        {
             let problem = format!("metadata: weights.classes is {classes}, and there are {outputs} logits");
             return Err(Error::format(self.file.path(), problem));
         }
-        let network = Network::inception_v3(self.size(), outputs, self.padding)?;
-        Weights::random(seed, &network.parameters())
+        let network = Network::inception_v3(self.size(), classes, self.padding)?;
+        let weights = Weights::random(seed as u64, &network.parameters())?;
+        self.shifted(weights)
+    }
+
+    /// `weights` with what the metadata has added to them.
+    fn shifted(&self, weights: Weights) -> Result<Weights> {
+        let all = self.file.metadata().iter();
+        let mut shifts = Vec::new();
+        for (ending, text) in all.filter_map(|(key, text)| Some((key.strip_prefix(SHIFT_KEY)?, text))) {
+            let by = text.parse::<f64>().ok().filter(|by| by.is_finite());
+            let by = by.filter(|_| weights.names().any(|name| name.ends_with(ending)));
+            let problem = || {
+                format!("metadata: {SHIFT_KEY}{ending} is `{text}`, no number, or no weight's name ends so")
+            };
+            shifts.push((ending, by.ok_or_else(|| Error::format(self.file.path(), problem()))? as f32));
+        }
+        if shifts.is_empty() {
+            return Ok(weights);
+        }
+        let mut tensors = Vec::new();
+        for name in weights.names() {
+            let mut values = weights.f32(name)?.into_owned();
+            for (_, by) in shifts.iter().filter(|(ending, _)| name.ends_with(ending)) {
+                values.iter_mut().for_each(|value| *value += by);
+            }
+            tensors.push((name, Tensor::new(weights.shape(name).unwrap_or_default(), values)?));
+        }
+        Weights::from_tensors(tensors.iter().map(|(name, tensor)| (*name, tensor)))
     }
 
     fn size(&self) -> (usize, usize) {
-        (self.input.shape()[2], self.input.shape()[3])
+        match &self.mode {
+            Mode::Eval(input) => (input.shape()[2], input.shape()[3]),
+            Mode::Train(recipe) => recipe.size(),
+        }
     }
 
-    /// Runs the network on `device` and compares every tensor of the file with what comes out.
+    /// Runs or trains the network on `device` and compares every tensor of the file with what comes out.
     ///
     /// # Errors
-    /// [`Error::Tensor`] for weights that do not fit, [`Error::Device`] or [`Error::Memory`] from the device. A tensor
-    /// that differs or is missing is no error but a row of the report.
+    /// [`Error::Tensor`] for weights that do not fit, [`Error::Argument`] for training unfused, [`Error::Device`] or
+    /// [`Error::Memory`] from the device. A tensor that differs or is missing is no error but a row of the report.
     pub fn verify(
         &self,
         weights: &Weights,
@@ -119,39 +147,39 @@ impl Reference {
         tolerances: &Tolerances,
     ) -> Result<Report> {
         let tolerances = &tolerances.on(device);
-        let batch = self.input.shape()[0];
-        let outputs = outputs_of(weights)?;
-        if let Some(&[_, classes]) = self.file.shape("logits").filter(|shape| shape[1] != outputs) {
-            return Err(Error::Shape {
-                what: format!("{}: outputs of the last layer", weights.path().display()),
-                expected: format!("{classes}, as in the reference"),
-                got: outputs.to_string(),
-            });
-        }
-        let network = Network::inception_v3(self.size(), outputs, self.padding)?;
-        let options = Options { fusion, keep: Keep::Layers, ..Options::new(batch, device.target()) };
-        let mut engine = Engine::new(Program::lower(&network, &options)?, weights, device)?;
-        engine.input().copy_from_slice(self.input.data());
-        engine.run(batch)?;
-
-        let mut report = Report { tensors: Vec::new(), groups: Vec::new(), ours: Vec::new() };
-        let mut names: Vec<&str> = self.file.names().collect();
-        names.sort_unstable();
-        for name in names {
-            let Some(layer) = compare::layer_of(name) else { continue };
-            let ours = engine.output(layer, batch).ok();
-            report.tensors.push(compare::compare(&self.file, name, ours.as_ref(), tolerances)?);
-            if let Some(ours) = ours {
-                let name = if name == "logits" { name.to_string() } else { format!("layer.{layer}") };
-                report.ours.push((name, ours));
+        let network = Network::inception_v3(self.size(), outputs_of(weights)?, self.padding)?;
+        let options = Options { fusion, ..Options::new(1, device.target()) };
+        match &self.mode {
+            Mode::Eval(input) => {
+                eval::verify(input, &self.file, weights, &network, &options, device, tolerances)
             }
+            Mode::Train(recipe) => recipe.verify(&self.file, weights, &network, &options, device, tolerances),
         }
-        report.groups = compare::groups(&self.file, &report.tensors, tolerances)?;
-        Ok(report)
     }
 
-    /// The metadata a dump of our tensors should carry.
-    pub fn dump_metadata(&self) -> [(&'static str, String); 2] {
-        [("mode", "eval".into()), (AVG_POOL_PADDING_KEY, self.padding.to_string())]
+    /// Our own tensors as a file that is itself a reference: with this one's input, labels and metadata, but for PyTorch's
+    /// errors.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] for a tensor that comes twice.
+    pub fn dump(&self, report: &Report) -> Result<Weights> {
+        let (input, labels) = match &self.mode {
+            Mode::Eval(input) => (input.clone(), None),
+            Mode::Train(recipe) => {
+                let (input, labels) = recipe.given()?;
+                (input, Some(labels))
+            }
+        };
+        let ours = report.ours.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        let mut dump = Weights::from_tensors([("input", &input)].into_iter().chain(ours))?;
+        if let Some(labels) = labels {
+            dump.add_i64("labels", &input.shape()[..2], &labels)?;
+        }
+        let about =
+            |key: &str| !key.starts_with("f32_error.") && !key.starts_with("sample.") && key != "made_by";
+        for (key, value) in self.file.metadata().iter().filter(|(key, _)| about(key)) {
+            dump.set_metadata(key, value);
+        }
+        Ok(dump)
     }
 }

@@ -3,15 +3,53 @@
 use crate::device::Device;
 use crate::error::{Error, Result};
 
-/// Default bounds of the relative L2 error by group: float32 sums in another order than float64's, through at most 48
-/// layers, stay below them; an error in the arithmetic does not. First on the CPU, then where GPU kernels run, whose
-/// sums are cut otherwise for each card.
-const DEFAULTS: [(&str, f64, f64); 2] = [("logits", 2e-6, 3e-6), ("layer", 2e-6, 3e-6)];
+/// What PyTorch's own float32 error, where the reference states it, does to a group's bound.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Peer {
+    /// The group's worst is at most this many times it.
+    AtMost(f64),
+    /// The bound is this many times it where that is more.
+    AtLeast(f64),
+    /// It is shown.
+    Shown,
+}
 
-/// No worse than this many times PyTorch's own float32 error, where the reference states it.
-pub(super) const F32_FACTOR: f64 = 2.0;
+/// A group of tensors.
+struct Group {
+    name: &'static str,
+    /// The bound on the CPU, and where GPU kernels run, whose sums are cut otherwise for each card.
+    cpu: f64,
+    gpu: f64,
+    peer: Peer,
+}
 
-/// Bounds by group of tensors: `logits`, `layer`.
+/// Inference: float32 sums in another order than float64's, through at most 48 layers, stay below 2e-6; an error in the
+/// arithmetic does not. Training: the backward pass is as deep again and divides by the deviations of small batches, where
+/// PyTorch's own float32 error is 1e-5 to 5e-4. A step moves a filter by 1e-4 of itself or less, of which float32 keeps
+/// two or three digits: `update` is the error of that way.
+const GROUPS: [Group; 7] = [
+    Group { name: "logits", cpu: 2e-6, gpu: 3e-6, peer: Peer::AtMost(2.0) },
+    Group { name: "layer", cpu: 2e-6, gpu: 3e-6, peer: Peer::AtMost(2.0) },
+    Group { name: "loss", cpu: 1e-5, gpu: 1e-5, peer: Peer::Shown },
+    Group { name: "grad", cpu: 1e-3, gpu: 1e-3, peer: Peer::AtLeast(5.0) },
+    Group { name: "param", cpu: 1e-4, gpu: 1e-4, peer: Peer::Shown },
+    Group { name: "update", cpu: 1e-2, gpu: 1e-2, peer: Peer::AtLeast(5.0) },
+    Group { name: "buffer", cpu: 1e-4, gpu: 1e-4, peer: Peer::Shown },
+];
+
+/// The group that a tensor called `name` is compared in; `None` for what is not compared.
+pub(super) fn group_of(name: &str) -> Option<&'static str> {
+    let name = name.strip_prefix("sample.").unwrap_or(name);
+    let first = name.split_once('.').map_or(name, |(first, _)| first);
+    GROUPS.iter().map(|group| group.name).find(|group| *group == first)
+}
+
+/// All groups, in the order in which they are shown.
+pub(super) fn groups() -> impl Iterator<Item = &'static str> {
+    GROUPS.iter().map(|group| group.name)
+}
+
+/// Bounds by group of tensors: `logits` and `layer` of inference, `loss`, `grad`, `param`, `update` and `buffer` of training.
 #[derive(Clone, Debug, Default)]
 pub struct Tolerances {
     all: Option<f64>,
@@ -35,25 +73,40 @@ impl Tolerances {
         if !text.contains('=') {
             return Ok(Tolerances { all: Some(bound(text)?), groups: Vec::new(), gpu: false });
         }
-        let mut groups = Vec::new();
+        let mut chosen = Vec::new();
         for part in text.split(',') {
             let (group, value) = part.split_once('=').unwrap_or((part, ""));
-            if !DEFAULTS.iter().any(|(known, ..)| *known == group) {
-                let known = DEFAULTS.map(|(known, ..)| known).join(", ");
+            if !groups().any(|known| known == group) {
+                let known = groups().collect::<Vec<_>>().join(", ");
                 return Err(Error::Argument(format!(
                     "no tolerance group is called `{group}`; there are {known}"
                 )));
             }
-            groups.push((group.to_string(), bound(value)?));
+            chosen.push((group.to_string(), bound(value)?));
         }
-        Ok(Tolerances { all: None, groups, gpu: false })
+        Ok(Tolerances { all: None, groups: chosen, gpu: false })
     }
 
-    /// The bound of a group.
-    pub fn of(&self, group: &str) -> f64 {
-        let default = DEFAULTS.iter().find(|(known, ..)| *known == group);
-        let default = default.map_or(0.0, |&(_, cpu, gpu)| if self.gpu { gpu } else { cpu });
-        self.chosen(group).unwrap_or(default)
+    /// The bound of a tensor of `group`, where PyTorch's own error is `f32_error`.
+    pub(super) fn of(&self, group: &str, f32_error: Option<f64>) -> f64 {
+        if let Some(chosen) = self.chosen(group) {
+            return chosen;
+        }
+        let Some(known) = GROUPS.iter().find(|known| known.name == group) else { return 0.0 };
+        let default = if self.gpu { known.gpu } else { known.cpu };
+        match (known.peer, f32_error) {
+            (Peer::AtLeast(factor), Some(error)) => default.max(factor * error),
+            _ => default,
+        }
+    }
+
+    /// What the worst of `group` may be beside that, where PyTorch's own error is `f32_error`.
+    pub(super) fn limit(&self, group: &str, f32_error: Option<f64>) -> f64 {
+        let peer = GROUPS.iter().find(|known| known.name == group).map(|known| known.peer);
+        match (peer, f32_error) {
+            (Some(Peer::AtMost(factor)), Some(error)) if self.chosen(group).is_none() => factor * error,
+            _ => f64::INFINITY,
+        }
     }
 
     /// These, with the defaults of `device`.
@@ -62,7 +115,36 @@ impl Tolerances {
     }
 
     /// The bound that was asked for by name, if any; PyTorch's own error then does not count.
-    pub(super) fn chosen(&self, group: &str) -> Option<f64> {
+    fn chosen(&self, group: &str) -> Option<f64> {
         self.groups.iter().find(|(name, _)| name == group).map(|&(_, t)| t).or(self.all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pytorchs_error_narrows_inference_and_widens_gradients() {
+        let default = Tolerances::default();
+        assert_eq!((default.of("layer", Some(1e-7)), default.limit("layer", Some(1e-7))), (2e-6, 2e-7));
+        assert_eq!(
+            (default.of("grad", Some(4e-4)), default.limit("grad", Some(4e-4))),
+            (2e-3, f64::INFINITY)
+        );
+        assert_eq!((default.of("grad", Some(1e-5)), default.of("param", Some(1.0))), (1e-3, 1e-4));
+        let chosen = Tolerances::parse("grad=1e-5,layer=0.5").unwrap();
+        assert_eq!((chosen.of("grad", Some(4e-4)), chosen.limit("layer", Some(1e-7))), (1e-5, f64::INFINITY));
+        assert_eq!(Tolerances::parse("1e-3").unwrap().of("loss", None), 1e-3);
+    }
+
+    #[test]
+    fn names_have_groups() {
+        let group = |name| group_of(name).unwrap_or("none");
+        assert_eq!(
+            [group("logits"), group("sample.grad.fc.weight"), group("loss")],
+            ["logits", "grad", "loss"]
+        );
+        assert_eq!([group("norm.grad.fc.weight"), group("labels"), group("input")], ["none"; 3]);
     }
 }

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::head::with_tensors;
+use super::head::{weights_of, with_tensors};
 use super::tally::Tally;
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -117,20 +117,4 @@ pub fn read(path: &Path, network: &Network) -> Result<(Weights, Place, Weights)>
         best,
     };
     Ok((weights_of(&file, network)?, place, file))
-}
-
-/// The tensors of `file` that are weights or belong to preprocessing, and its metadata but the checkpoint's.
-fn weights_of(file: &Weights, network: &Network) -> Result<Weights> {
-    let mut tensors = Vec::new();
-    let own: Vec<String> = network.parameters().into_iter().map(|parameter| parameter.name).collect();
-    let preprocess = file.names().filter(|name| name.starts_with("preprocess."));
-    for name in own.iter().map(String::as_str).chain(preprocess) {
-        let shape = file.shape(name).unwrap_or_default().to_vec();
-        tensors.push((name, Tensor::new(&shape, file.f32(name)?.into_owned())?));
-    }
-    let mut weights = Weights::from_tensors(tensors.iter().map(|(name, tensor)| (*name, tensor)))?;
-    for (key, value) in file.metadata().iter().filter(|(key, _)| !key.starts_with("checkpoint.")) {
-        weights.set_metadata(key, value);
-    }
-    Ok(weights)
 }

@@ -31,14 +31,7 @@ impl RunFolder {
         split: impl FnOnce(&Path) -> Result<()>,
         checkpoint: &Weights,
     ) -> Result<Self> {
-        let occupied =
-            fs::read_dir(path).map(|mut entries| entries.next().is_some()).unwrap_or(path.exists());
-        if occupied {
-            return Err(Error::Argument(format!(
-                "{}: is there already: name another folder with --out, or go on with --resume {0}",
-                path.display()
-            )));
-        }
+        RunFolder::check_free(path)?;
         let name = path
             .file_name()
             .ok_or_else(|| Error::Argument(format!("{}: names no folder: give --out one", path.display())))?;
@@ -57,6 +50,22 @@ impl RunFolder {
             return Err(error);
         }
         Ok(RunFolder { path: path.to_path_buf() })
+    }
+
+    /// Whether a run can be made at `path`: asked before long work.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when something lies there.
+    pub fn check_free(path: &Path) -> Result<()> {
+        let occupied =
+            fs::read_dir(path).map(|mut entries| entries.next().is_some()).unwrap_or(path.exists());
+        match occupied {
+            true => Err(Error::Argument(format!(
+                "{}: is there already: name another folder with --out, or go on with --resume {0}",
+                path.display()
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// The folder of a run that has begun; what a killed write left is cleared away.

@@ -1,7 +1,7 @@
 //! The last layer for other classes than the weights know.
 
 use crate::error::Result;
-use crate::network::FEATURES;
+use crate::network::{FEATURES, Network};
 use crate::tensor::Tensor;
 use crate::weights::{Weights, random};
 
@@ -41,6 +41,26 @@ pub fn with_tensors(weights: &Weights, changed: &[(String, Tensor)]) -> Result<W
         whole.set_metadata(key, value);
     }
     Ok(whole)
+}
+
+/// The tensors of `file` that are weights of `network` or belong to preprocessing, and its metadata but a checkpoint's: an auxiliary
+/// head, which does not learn, would no longer belong to the rest.
+///
+/// # Errors
+/// Those of [`Weights::f32`].
+pub fn weights_of(file: &Weights, network: &Network) -> Result<Weights> {
+    let mut tensors = Vec::new();
+    let own: Vec<String> = network.parameters().into_iter().map(|parameter| parameter.name).collect();
+    let preprocess = file.names().filter(|name| name.starts_with("preprocess."));
+    for name in own.iter().map(String::as_str).chain(preprocess) {
+        let values = file.f32(name)?.into_owned();
+        tensors.push((name, Tensor::new(file.shape(name).unwrap_or_default(), values)?));
+    }
+    let mut weights = Weights::from_tensors(tensors.iter().map(|(name, tensor)| (*name, tensor)))?;
+    for (key, value) in file.metadata().iter().filter(|(key, _)| !key.starts_with("checkpoint.")) {
+        weights.set_metadata(key, value);
+    }
+    Ok(weights)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::checkpoint::{self, Place};
 use super::config::{Config, Hyper, digest};
 use super::features::{Features, head_of};
-use super::head::{new_head, with_tensors};
+use super::head::{new_head, weights_of, with_tensors};
 use super::run::{End, Run, Watch};
 use super::{RunFolder, Targets};
 use crate::data::train::{Augmentation, Dataset, Images, Loader, LoaderOptions, Split, SplitBy};
@@ -64,6 +64,7 @@ impl Job {
     /// # Errors
     /// What is wrong with data, weights or options, before anything is written; [`Error::Io`] for the folder.
     pub fn begin(begin: Begin, out: &Path, device: &Device, threads: usize) -> Result<Self> {
+        RunFolder::check_free(out)?;
         let data = Dataset::open(&begin.data)?;
         let (split, how) = begin.split(&data)?;
         let images = Arc::new(Images::open(&data, IMAGES_BYTES, threads)?);
@@ -87,7 +88,8 @@ impl Job {
         hyper.check(classes.len())?;
         let mut changed = if new { new_head(outputs, hyper.seed)?.to_vec() } else { Vec::new() };
         changed.extend(preprocess.mean()?.map(|mean| (MEAN_TENSOR.to_string(), mean)));
-        let mut weights = with_tensors(&given, &changed)?;
+        let network = Network::inception_v3(preprocess.size, outputs, padding)?;
+        let mut weights = weights_of(&with_tensors(&given, &changed)?, &network)?;
         preprocess.note(&mut weights);
         weights.set_metadata(AVG_POOL_PADDING_KEY, &padding.to_string());
         weights.set_metadata(CLASSES_KEY, &serde_json::json!(classes).to_string());
@@ -95,9 +97,9 @@ impl Job {
             engine: format!("nodal {}", env!("CARGO_PKG_VERSION")),
             device: device.identity(),
             data_digest: data.digest()?,
-            data: begin.data.clone(),
+            data: absolute(&begin.data)?,
             weights_digest: digest(&begin.weights)?,
-            weights: begin.weights.clone(),
+            weights: absolute(&begin.weights)?,
             classes,
             outputs,
             new_head: new,
@@ -108,7 +110,6 @@ impl Job {
         };
         check_last_batch(&config, split.train.len())?;
         // Refused now rather than after the folder is there.
-        let network = config.network()?;
         weights.check(&network.parameters())?;
         training_program(&network, &config, device)?;
         let first = checkpoint::checkpoint(&weights, Vec::new(), &Place::default())?;
@@ -228,6 +229,11 @@ impl Begin {
             )),
         }
     }
+}
+
+/// `path` from the root on, so that a run can be taken up from anywhere.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().map_err(|e| Error::io(path, "read", e))
 }
 
 /// The program of a step: of the whole network, or of its last layer where only that learns.

@@ -139,6 +139,30 @@ impl Weights {
         )
     }
 
+    /// Adds 64-bit integers to weights made by [`Weights::from_tensors`].
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] for a name that is taken, or weights from a file; [`Error::Shape`] for another number of integers than
+    /// `shape` has.
+    pub fn add_i64(&mut self, name: &str, shape: &[usize], integers: &[i64]) -> Result<()> {
+        if shape.iter().product::<usize>() != integers.len() {
+            let (expected, got) = (format!("{shape:?}"), format!("{} values", integers.len()));
+            return Err(Error::Shape { what: format!("tensor `{name}`"), expected, got });
+        }
+        let Bytes::Values(values) = &mut self.bytes else {
+            return Err(Error::tensor(&self.path, name, "cannot be added to a file"));
+        };
+        if self.index.contains_key(name) {
+            return Err(Error::tensor(&self.path, name, "is there already"));
+        }
+        let start = values.len() * size_of::<f32>();
+        values.extend_from_slice(bytemuck::cast_slice(integers));
+        self.index.insert(name.to_string(), self.entries.len());
+        let (name, shape) = (name.to_string(), shape.to_vec());
+        self.entries.push(Entry { name, dtype: DType::I64, shape, start, strides: None });
+        Ok(())
+    }
+
     fn read(path: &Path, bytes: Bytes) -> Result<Self> {
         let content = bytes.as_slice();
         let header = if content.starts_with(b"PK\x03\x04") {

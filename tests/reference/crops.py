@@ -1,49 +1,68 @@
-#!/usr/bin/env python3
-"""Compares `nodal predict --json` with torchvision over folders of crops, padded and normalised the same way.
-
-    nodal predict --weights w.safetensors --json examples/crops > ours.json
-    python3 tests/reference/crops.py w.safetensors ours.json
-
-Needs Pillow beside what generate.py needs. One logit only. Exits 1 when a probability differs by more than 1e-5, or when
-the logits spread so little (standard deviation below 0.05) that a constant would pass.
-"""
+"""Crops as nodal makes inputs of them: padded and normalised as the weights' file says. Needs Pillow."""
 import json
-import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load
+
+import weights as generator
 
 
-def padded(path):
-    grey = np.asarray(Image.open(path).convert("L"), dtype=np.float32)
-    out = np.zeros((299, 299), np.float32)
-    top, left = (299 - grey.shape[0]) // 2, (299 - grey.shape[1]) // 2
-    out[top:top + grey.shape[0], left:left + grey.shape[1]] = grey
-    return np.repeat(out[None] / np.float32(127.5) - np.float32(1), 3, axis=0)
+@dataclass
+class Preprocess:
+    """Size, and what is subtracted from pixels from 0 to 255 before they are divided by 127.5."""
+    size: tuple = (299, 299)
+    mean: np.ndarray | float = 127.5
 
 
-def main():
-    weights, ours = sys.argv[1:]
-    results = json.load(open(ours))["results"]
-    net = torchvision.models.inception_v3(weights=None, aux_logits=True, init_weights=False, num_classes=1)
-    net.aux_logits, net.AuxLogits = False, None
-    state = load_file(weights) if weights.endswith(".safetensors") else torch.load(weights, weights_only=True)
-    net.load_state_dict(state, strict=not weights.endswith(".safetensors"))
-    net.eval()
-    logits = []
-    with torch.no_grad():
-        for first in range(0, len(results), 16):
-            batch = np.stack([padded(r["image"]) for r in results[first:first + 16]])
-            logits += net(torch.from_numpy(batch)).flatten().tolist()
-    positive = [list(r["probabilities"].values())[1] for r in results]
-    worst = np.abs(torch.sigmoid(torch.tensor(logits)).numpy() - np.array(positive)).max()
-    spread = np.std(logits)
-    print(f"{len(results)} crops: largest difference of a probability {worst:.2e}, logits' standard deviation {spread:.3f}")
-    sys.exit(worst > 1e-5 or spread < 0.05)
+def preprocess_of(path):
+    """What the metadata of a .safetensors or .pth file says."""
+    if str(path).endswith(".safetensors"):
+        with safe_open(path, "np") as file:
+            return preprocess(file.metadata() or {}, lambda name: file.get_tensor(name))
+    with zipfile.ZipFile(path) as archive:
+        side = [name for name in archive.namelist() if name.endswith("nodal.safetensors")]
+        content = archive.read(side[0]) if side else None
+    if content is None:
+        return Preprocess()
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8:8 + length]).get("__metadata__", {})
+    return preprocess(metadata, lambda name: load(content)[name].numpy())
 
 
-if __name__ == "__main__":
-    main()
+def preprocess(metadata, tensor):
+    fit, normalize = metadata.get("preprocess.fit", "pad"), metadata.get("preprocess.normalize", "tf")
+    if fit != "pad" or normalize not in ("tf", "mean"):
+        raise SystemExit(f"these weights want --fit {fit} and --normalize {normalize}; here there are pad, and tf or mean")
+    height, _, width = metadata.get("preprocess.size", "299").partition("x")
+    mean = tensor("preprocess.mean") if normalize == "mean" else 127.5
+    return Preprocess((int(height), int(width or height)), mean)
+
+
+def crop(path, preprocess):
+    """One crop, centred in zeros, the odd pixel right and bottom, as (x - mean) / 127.5: [3, H, W]."""
+    pixels = np.asarray(Image.open(path).convert("RGB"), dtype=np.float32)
+    (h, w), (height, width) = pixels.shape[:2], preprocess.size
+    if h > height or w > width:
+        raise SystemExit(f"{path}: {h}×{w} is larger than {height}×{width}: give crops that fit")
+    out = np.zeros((3, height, width), np.float32)
+    top, left = (height - h) // 2, (width - w) // 2
+    out[:, top:top + h, left:left + w] = pixels.transpose(2, 0, 1)
+    return torch.from_numpy((out - np.float32(preprocess.mean)) / np.float32(127.5))
+
+
+def folder(path, preprocess, count, seed):
+    """`count` crops and labels from a folder of one sub-folder a class, again and again in orders that `seed` draws."""
+    classes = sorted(entry for entry in Path(path).iterdir() if entry.is_dir())
+    files = [(file, label) for label, of in enumerate(classes) for file in sorted(of.iterdir()) if file.is_file()]
+    if len(classes) < 2 or not files:
+        raise SystemExit(f"{path}: give a folder with a sub-folder of images for each of two or more classes")
+    rounds = -(-count // len(files))
+    orders = [np.argsort(generator.bits(seed, f"order {r}", len(files)), kind="stable") for r in range(rounds)]
+    chosen = [files[i] for i in np.concatenate(orders)[:count]]
+    return torch.stack([crop(file, preprocess) for file, _ in chosen]), torch.tensor([label for _, label in chosen])

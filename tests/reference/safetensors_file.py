@@ -9,11 +9,11 @@ import struct
 
 import numpy as np
 
-DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64"}
+DTYPES = {"float16": "F16", "float32": "F32", "float64": "F64", "int64": "I64"}
 
 
 def save(path, tensors, metadata):
-    """Writes `tensors` (name -> array of f32, f64 or i64) and `metadata` (str -> str) to `path`."""
+    """Writes `tensors` (name -> array of f16, f32, f64 or i64) and `metadata` (str -> str) to `path`."""
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
     header, end = {"__metadata__": dict(sorted(metadata.items()))}, 0
     for name in order:

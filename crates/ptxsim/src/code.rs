@@ -44,7 +44,7 @@ pub(crate) enum Code {
     // Float32; `imm` is 1 where numbers below the normal range count as 0.
     FAdd, FSub, FMul, FFma, FFmaDown, FDiv, FMin, FMax, FNeg, FAbs, FCopySign, FRcp, FSqrt, FSqrtFlush, FRsqrt, FEx2, FLg2,
     // Float64.
-    DAdd, DSub, DMul, DFma, DDiv, DMin, DMax, DNeg, DAbs, DSqrt,
+    DAdd, DSub, DMul, DFma, DDiv, DMin, DMax, DNeg, DAbs, DSqrt, DRcp,
     // Conversions; `imm` holds types and rounding where the code does not.
     CvtS64S32, CvtU64U32, CvtLow32, CvtU16, CvtF32S32, CvtF64F32, Cvt,
     // Predicates.

@@ -108,7 +108,7 @@ pub(crate) fn class(inst: &Inst) -> Option<Class> {
         FFma | FFmaDown => Class::Fma32,
         FAdd | FSub | FMul | FMin | FMax | FNeg | FAbs | FCopySign => Class::Float32,
         FDiv | FRcp | FSqrt | FSqrtFlush | FRsqrt | FEx2 | FLg2 => Class::Special,
-        DAdd | DSub | DMul | DFma | DDiv | DMin | DMax | DNeg | DAbs | DSqrt => Class::Float64,
+        DAdd | DSub | DMul | DFma | DDiv | DMin | DMax | DNeg | DAbs | DSqrt | DRcp => Class::Float64,
         Mov32 | Mov64 | Pack32 | Unpack32 | Pack64 | Unpack64 => Class::Move,
         SetpS32 | SetpU32 | SetpS16 | SetpU16 | SetpS64 | SetpU64 | SetpF32 | SetpF64 | Selp32 | Selp64
         | AndPred | OrPred | XorPred | NotPred | MovPred => Class::Predicate,

@@ -52,7 +52,7 @@ pub fn run(options: &Options, device: &Device, seconds: f64) -> anyhow::Result<(
         .collect();
     let inputs: Vec<f32> = (0..engine.input().len()).map(pixel).collect();
     let controls = Controls { lr: 1e-6, momentum: 0.9, ..Controls::default() };
-    let mut step = |engine: &mut Engine| {
+    let step = |engine: &mut Engine| {
         // A run may overwrite its input.
         engine.input().copy_from_slice(&inputs);
         let begin = Instant::now();

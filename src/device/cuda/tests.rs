@@ -11,9 +11,9 @@ use super::run::{run_fault, step_fault};
 use crate::data::Normalize;
 use crate::device::{Device, Engine};
 use crate::kernels::{CARDS, Image, ImageKind, Kernel, Launches, Pointer, Region};
-use crate::kernels::{TILES, all, images, resources};
+use crate::kernels::{TILES, WEIGHT_TILES, all, images, resources};
 use crate::network::{AvgPoolPadding, Network};
-use crate::program::{Fusion, Input, Keep, Options, Program, Target};
+use crate::program::{Fusion, Gpu, Input, Keep, Options, Program, Target, Training};
 use crate::weights::Weights;
 
 /// Names of the `__global__` functions of `kernels/*.cu`, with the file; those that a macro makes are in the PTX only.
@@ -89,26 +89,38 @@ fn launches_fill_the_struct_that_their_kernel_takes() {
     let mut seen = BTreeSet::new();
     for (i, tile) in TILES.into_iter().enumerate() {
         let (fusion, batch) = (if i == 0 { Fusion::None } else { Fusion::Full }, 1 + 2 * i);
-        let gpu = crate::program::Gpu { tiles: vec![tile], ..CARDS[0].gpu() };
+        let gpu = Gpu { tiles: vec![tile], ..CARDS[0].gpu() };
         let input = if i % 2 == 0 { Input::Values } else { Input::Crops(Normalize::Tf.normalization()) };
-        let options = Options { fusion, keep: Keep::Layers, input, ..Options::new(batch, Target::gpu(gpu)) };
-        let program = Program::lower(&network, &options).unwrap();
-        let launches = Launches::new(&program, &weights).unwrap();
-        for step in 0..program.steps.len() {
-            let launch = launches.launch(step, batch);
-            let (bytes, align) = parameter(&launch.kernel);
-            assert_eq!(launch.parameters.len(), bytes.next_multiple_of(8), "{:?}", launch.kernel);
-            assert!(align <= 8 && bytes <= 4096, "{:?}", launch.kernel);
-            let arena = (program.arena_bytes, Region::Arena);
-            let constants = (size_of_val(launches.constants()), Region::Constants);
-            let input = (program.buffers[program.input.buffer].bytes, Region::Input);
-            for relocation in &launch.pointers {
-                let Pointer { region, offset_bytes, bytes } = relocation.pointer;
-                let (size, _) = [arena, constants, input].into_iter().find(|(_, r)| *r == region).unwrap();
-                assert!(offset_bytes + bytes <= size, "{}", program.steps[step].name);
-                assert!(relocation.at % 8 == 0 && relocation.at + 8 <= launch.parameters.len());
+        let options =
+            Options { fusion, keep: Keep::Layers, input, ..Options::new(batch, Target::gpu(gpu.clone())) };
+        let inference = Program::lower(&network, &options).unwrap();
+        // Everything learns, the image's convolution included; the last round some is frozen.
+        let gpu = Gpu { weight_tiles: vec![WEIGHT_TILES[i]], ..gpu };
+        let training = Some(Training { freeze: if i == 3 { 5 } else { 0 }, ..Training::default() });
+        let options = Options { training, ..Options::new(batch.max(2), Target::gpu(gpu)) };
+        let mut training = Program::lower(&network, &options).unwrap();
+        let kinds = ["pack", "pack_filters", "conv2d", "conv2d_backward_data", "conv2d_backward_weight"];
+        training.steps.retain(|step| kinds.contains(&step.kind()));
+        for program in [inference, training] {
+            let batch = program.options.batch;
+            let launches = Launches::new(&program, &weights).unwrap();
+            for step in 0..program.steps.len() {
+                let launch = launches.launch(step, batch);
+                let (bytes, align) = parameter(&launch.kernel);
+                assert_eq!(launch.parameters.len(), bytes.next_multiple_of(8), "{:?}", launch.kernel);
+                assert!(align <= 8 && bytes <= 4096, "{:?}", launch.kernel);
+                let arena = (program.arena_bytes, Region::Arena);
+                let constants = (size_of_val(launches.constants()), Region::Constants);
+                let input = (program.buffers[program.input.buffer].bytes, Region::Input);
+                for relocation in &launch.pointers {
+                    let Pointer { region, offset_bytes, bytes } = relocation.pointer;
+                    let (size, _) =
+                        [arena, constants, input].into_iter().find(|(_, r)| *r == region).unwrap();
+                    assert!(offset_bytes + bytes <= size, "{}", program.steps[step].name);
+                    assert!(relocation.at % 8 == 0 && relocation.at + 8 <= launch.parameters.len());
+                }
+                seen.insert(launch.kernel.name);
             }
-            seen.insert(launch.kernel.name);
         }
     }
     assert_eq!(seen, all().iter().map(|kernel| kernel.name).collect::<BTreeSet<_>>());

@@ -110,7 +110,7 @@ fn statistics() {
             let stats = maker.flat_output("stats", 2 * shape.c);
             let running = maker.given_flat("running", 2 * shape.c);
             let (input, layer) = (maker.input(), "n".to_string());
-            let op = TrainOp::BatchNormStats { layer, input, stats, running, momentum: 0.1 };
+            let op = TrainOp::BatchNormStats { layer, input, stats, running, momentum: 0.1, cut: None };
             maker.step("stats", StepOp::Train(op));
             let mut bench = Bench::new(&device, maker, 4);
             let (z, parameters) = inputs(n, shape, offset);
@@ -167,6 +167,7 @@ fn check_passes(device: &Device, n: usize, shape: MapShape) {
         parameters: parameters_at,
         dy: dy_at,
         gradients,
+        cut: None,
     };
     maker.step("sums", StepOp::Train(op));
     let op = TrainOp::NormalizeBackward {
@@ -216,7 +217,7 @@ fn no_bit_depends_on_the_number_of_threads() {
         let stats = maker.flat_output("stats", 64);
         let running = maker.given_flat("running", 64);
         let layer = "n".to_string();
-        let op = TrainOp::BatchNormStats { layer, input, stats, running, momentum: 0.1 };
+        let op = TrainOp::BatchNormStats { layer, input, stats, running, momentum: 0.1, cut: None };
         maker.step("stats", StepOp::Train(op));
         let mut bench = Bench::new(&Device::Cpu { threads, isa: None }, maker, n);
         bench.put(input, &inputs(n, shape, 0.5).0);

@@ -19,7 +19,7 @@ fn gradient_norms() {
         let mut maker = maker(&device);
         let gradients = maker.given_flat("gradients", count);
         let norm = maker.flat_output("norm", 1);
-        maker.step("norm", StepOp::Train(TrainOp::GradientNorm { gradients, norm, partials: None }));
+        maker.step("norm", StepOp::Train(TrainOp::GradientNorm { gradients, norm, cut: None }));
         let mut bench = Bench::new(&device, maker, 1);
         // Squares far below the smallest float32, and far above the largest.
         for scale in [1.0, 1e-25, 1e20] {

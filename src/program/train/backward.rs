@@ -36,7 +36,7 @@ pub(super) fn append(lowering: &mut Lowering<'_>, network: &Network, learned: &L
     let whole = |buffer| View { buffer, channel: 0, channels: learned.len() };
     let gradients = whole(learned.gradients);
     let norm = lowering.whole(learned.norm);
-    let op = TrainOp::GradientNorm { gradients, norm, partials: None };
+    let op = TrainOp::GradientNorm { gradients, norm, cut: None };
     lowering.push("gradient norm", backward.last + 1, StepOp::Train(op));
     let op = TrainOp::Update {
         parameters: whole(learned.values),
@@ -125,8 +125,15 @@ impl Backward<'_> {
                 let dz = self.gradient(lowering, *input);
                 let (parameters, gradients) = self.learning(&super::batch_norm(layer));
                 let (layer, input, stats) = (layer.clone(), *input, *stats);
-                let op =
-                    TrainOp::NormalizeSums { layer: layer.clone(), input, stats, parameters, dy, gradients };
+                let op = TrainOp::NormalizeSums {
+                    layer: layer.clone(),
+                    input,
+                    stats,
+                    parameters,
+                    dy,
+                    gradients,
+                    cut: None,
+                };
                 self.push(lowering, name, level, op, None);
                 let op = TrainOp::NormalizeBackward { layer, input, stats, parameters, gradients, dy, dz };
                 self.push(lowering, name, level + 1, op, Some(dz));

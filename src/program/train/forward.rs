@@ -147,7 +147,14 @@ impl Forward<'_> {
         let names = ["running_mean", "running_var"].map(|name| format!("{layer}.bn.{name}"));
         let running = super::range_of(&self.learned.statistics, &names).of(self.learned.running);
         let momentum = self.training.batch_norm_momentum;
-        let op = TrainOp::BatchNormStats { layer: layer.clone(), input: z.view, stats, running, momentum };
+        let op = TrainOp::BatchNormStats {
+            layer: layer.clone(),
+            input: z.view,
+            stats,
+            running,
+            momentum,
+            cut: None,
+        };
         lowering.push(&layer, z.ready, StepOp::Train(op));
         let output = lowering.destination(id);
         let parameters = self.learned.values_of(&super::batch_norm(&layer));

@@ -20,11 +20,14 @@ mod filters;
 mod forward;
 mod op;
 mod pack;
+mod sums;
 #[cfg(test)]
 mod tests;
 
 pub use controls::Controls;
 pub(super) use cut::cut;
+#[cfg(test)]
+pub(super) use cut::weight_groups;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 pub(crate) use cut::{STEP_PIXELS, weight_columns, weight_steps, weight_tiles};
 #[cfg(test)]
@@ -32,6 +35,9 @@ pub(super) use filters::phases;
 pub use filters::{LayerFilters, LearnedFilters, Transposed};
 pub(super) use forward::lower;
 pub use op::{Packing, PoolBackward, TrainOp, WeightCut};
+pub use sums::SumCut;
+#[cfg(any(feature = "cuda", feature = "sim"))]
+pub(crate) use sums::map_slices;
 
 use super::{BufferId, Fusion, Input, Options, Program, View};
 use crate::error::{Error, Result};

@@ -1,5 +1,6 @@
 //! The steps that only training has.
 
+use super::sums::SumCut;
 use crate::network::{AvgPoolPadding, Window};
 use crate::program::{Conv2d, MapShape, Program, Tile, Tiling, View};
 
@@ -27,6 +28,8 @@ pub enum TrainOp {
         running: View,
         /// m.
         momentum: f32,
+        /// How it is cut for a GPU.
+        cut: Option<SumCut>,
     },
     /// y = max(γ·(z − mean)/√(variance + ε) + β, 0).
     Normalize {
@@ -114,6 +117,8 @@ pub enum TrainOp {
         dy: View,
         /// dγ, then dβ.
         gradients: View,
+        /// How it is cut for a GPU.
+        cut: Option<SumCut>,
     },
     /// dz = γ/√(variance + ε)·(dy − dβ/M − ẑ·dγ/M), M = N·H·W, dy counted as 0 where ReLU was flat.
     NormalizeBackward {
@@ -149,8 +154,8 @@ pub enum TrainOp {
         gradients: View,
         /// One value.
         norm: View,
-        /// Partial sums of a GPU's thread blocks, then one counter that is 0 before and after.
-        partials: Option<View>,
+        /// How it is cut for a GPU.
+        cut: Option<SumCut>,
     },
     /// g ← g·min(1, clip/‖g‖) + λw, v ← μv + g, w ← w − lr·v, or with Nesterov w ← w − lr·(g + μv), for all parameters that learn.
     /// Source: torch.optim.SGD and torch.nn.utils.clip_grad_norm_.
@@ -253,7 +258,9 @@ impl TrainOp {
     pub fn workspace(&self) -> Option<View> {
         match self {
             TrainOp::Conv2dBackwardWeight { cut: Some(cut), .. } => cut.workspace,
-            TrainOp::GradientNorm { partials, .. } => *partials,
+            TrainOp::BatchNormStats { cut, .. }
+            | TrainOp::NormalizeSums { cut, .. }
+            | TrainOp::GradientNorm { cut, .. } => cut.and_then(|cut| cut.workspace),
             _ => None,
         }
     }

@@ -90,6 +90,7 @@ impl Runner<'_> {
                 DNeg => wides!(f, i, |a| a ^ 1 << 63),
                 DAbs => wides!(f, i, |a| a & !(1 << 63)),
                 DSqrt => doubles!(f, i, |a| bits64(a.sqrt())),
+                DRcp => doubles!(f, i, |a| bits64(1.0 / a)),
                 Cvt => {
                     let conversion = Conversion::unpack(i.imm);
                     let a: [u64; 32] = match conversion.from.bytes() {

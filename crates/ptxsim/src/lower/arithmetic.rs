@@ -63,6 +63,7 @@ const TABLE: &[Row] = {
 
         ("add.f64 add.rn.f64", DAdd, "ddd", 0), ("sub.f64 sub.rn.f64", DSub, "ddd", 0), ("mul.f64 mul.rn.f64", DMul, "ddd", 0),
         ("fma.rn.f64 mad.rn.f64", DFma, "dddd", 0), ("div.rn.f64", DDiv, "ddd", 0), ("sqrt.rn.f64", DSqrt, "dd", 0),
+        ("rcp.rn.f64", DRcp, "dd", 0),
         ("min.f64", DMin, "ddd", 0), ("max.f64", DMax, "ddd", 0), ("neg.f64", DNeg, "dd", 0), ("abs.f64", DAbs, "dd", 0),
     ]
 };

@@ -216,6 +216,7 @@ fn arithmetic_of_64_bits() {
     check("fma.rn.f64 %d, %a, %b, %c;", D, &rows, |r| bits(d(r)[0].mul_add(d(r)[1], d(r)[2])));
     check("div.rn.f64 %d, %a, %b;", D, &rows, |r| bits(d(r)[0] / d(r)[1]));
     check("sqrt.rn.f64 %d, %a;", D, &rows, |r| bits(d(r)[0].sqrt()));
+    check("rcp.rn.f64 %d, %a;", D, &rows, |r| bits(1.0 / d(r)[0]));
     check("neg.f64 %d, %a;", D, &rows, |r| r[0] ^ 1 << 63);
     check("abs.f64 %d, %a;", D, &rows, |r| r[0] & !(1 << 63));
     check("mov.f64 %d, 0d3FF8000000000000;", D, &rows, |_| 1.5f64.to_bits());
