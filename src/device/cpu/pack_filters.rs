@@ -124,7 +124,7 @@ impl Packed {
                     let tile = filters.map(|filter| tile_row(&filter[first..first + count]));
                     for i in 0..count {
                         let line = &mut lines[(tap * self.c_block + channel) * stride].0;
-                        *line = std::array::from_fn(|lane| tile[lane][i]);
+                        *line = column(&tile, i);
                         tap += 1;
                         if tap == self.taps {
                             (channel, tap) = (channel + 1, 0);
@@ -162,6 +162,12 @@ fn gather<const V: usize>(line: &mut [f32; 16], filter: &[f32], from: usize) {
     if let Some(filter) = filter.first_chunk::<16>() {
         *line = filter.map(|values| values[from]);
     }
+}
+
+/// The `i`-th value of each of sixteen rows.
+#[inline(always)]
+fn column(tile: &[[f32; 16]; 16], i: usize) -> [f32; 16] {
+    std::array::from_fn(|lane| tile[lane][i])
 }
 
 /// Up to sixteen values, then zeros.
