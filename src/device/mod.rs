@@ -13,7 +13,8 @@ mod sim;
 #[cfg(test)]
 mod tests;
 mod train;
-#[cfg(all(test, feature = "cpu"))]
+#[cfg(test)]
+#[cfg(feature = "cpu")]
 mod train_step_tests;
 #[cfg(test)]
 mod train_tests;

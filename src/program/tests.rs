@@ -259,6 +259,7 @@ fn slices_share_neither_tickets_nor_partial_sums() {
     }
 }
 
+#[cfg(any(feature = "cuda", feature = "sim"))]
 #[test]
 fn gradients_of_filters_are_cut_into_slices_of_their_own() {
     for (batch, freeze) in [(2, 0), (64, 3)] {

@@ -21,7 +21,7 @@ use crate::program::{Epilogue, Phase};
 /// round less, since shorter sums are added to each other.
 const CHUNK_BYTES: usize = 40 << 10;
 /// Pixels of a unit at most: its outputs and inputs stay in the second-level cache.
-const UNIT_PIXELS: usize = 512;
+const UNIT_PIXELS: usize = 1024;
 /// Pixels of a unit at least: below, reading the filters costs more than balance gains.
 const UNIT_PIXELS_LEAST: usize = 48;
 
@@ -255,6 +255,7 @@ unsafe fn tile_body<S: Simd, const KB: usize, const NP: usize, const PLANAR: boo
     let hw = g.h * g.w;
     let (c_block, c_stride, pixel_stride) = if PLANAR { (3, hw, 1) } else { (16, 1, 16) };
     let zeros = ZEROS.0.as_ptr();
+    let pointwise = !PLANAR && g.taps() == 1;
 
     // SAFETY: taps inside the map are inside the input, others read `ZEROS`; the caller's contract covers the rest.
     unsafe {
@@ -265,6 +266,11 @@ unsafe fn tile_body<S: Simd, const KB: usize, const NP: usize, const PLANAR: boo
             pass.weights.wrapping_add((lines + index * pass.blocks * g.taps() * pass.lines_ahead) * 16);
         for block in pass.first_block..pass.first_block + pass.blocks {
             let block_base = pass.operands.input.add(block * hw * c_block);
+            if pointwise {
+                // The next tile's pixels: each is read once, and nothing but this brings it near in time.
+                let next = pixels[0].image * pass.operands.input_stride + (pixels[0].to + NP) * 16;
+                (0..NP).for_each(|j| S::fetch(block_base.wrapping_add(next + j * 16)));
+            }
             for r in 0..g.window.kernel.0 as isize {
                 for s in 0..g.window.kernel.1 as isize {
                     let mut x = [zeros; NP];

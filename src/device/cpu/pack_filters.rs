@@ -124,7 +124,7 @@ impl Packed {
                     let tile = filters.map(|filter| tile_row(&filter[first..first + count]));
                     for i in 0..count {
                         let line = &mut lines[(tap * self.c_block + channel) * stride].0;
-                        line.iter_mut().zip(&tile).for_each(|(to, row)| *to = row[i]);
+                        *line = column(&tile, i);
                         tap += 1;
                         if tap == self.taps {
                             (channel, tap) = (channel + 1, 0);
@@ -138,16 +138,36 @@ impl Packed {
                     // SAFETY: the caller's contract.
                     let filter =
                         unsafe { std::slice::from_raw_parts(parameters.add(at), 16 * channel_values) };
-                    for (tap, from) in taps.iter().enumerate() {
+                    for (tap, &from) in taps.iter().enumerate() {
                         let line = &mut lines[(tap * 16 + channel) * stride].0;
-                        for (to, values) in line.iter_mut().zip(filter.chunks_exact(*channel_values)) {
-                            *to = values[*from];
+                        match channel_values {
+                            1 => gather::<1>(line, filter, from),
+                            3 => gather::<3>(line, filter, from),
+                            7 => gather::<7>(line, filter, from),
+                            9 => gather::<9>(line, filter, from),
+                            25 => gather::<25>(line, filter, from),
+                            values => (0..16).for_each(|lane| line[lane] = filter[lane * values + from]),
                         }
                     }
                 }
             }
         }
     }
+}
+
+/// Every `V`-th value of `filter`, from number `from` on.
+#[inline(always)]
+fn gather<const V: usize>(line: &mut [f32; 16], filter: &[f32], from: usize) {
+    let (filter, _) = filter.as_chunks::<V>();
+    if let Some(filter) = filter.first_chunk::<16>() {
+        *line = filter.map(|values| values[from]);
+    }
+}
+
+/// The `i`-th value of each of sixteen rows.
+#[inline(always)]
+fn column(tile: &[[f32; 16]; 16], i: usize) -> [f32; 16] {
+    std::array::from_fn(|lane| tile[lane][i])
 }
 
 /// Up to sixteen values, then zeros.

@@ -12,7 +12,7 @@ use crate::program::{Conv2d, Phase, View};
 /// Filters of one or several layers over one input, among the parameters that learn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LearnedFilters {
-    /// Each layer's filters [K,C,R,S], in order of output channel.
+    /// Each layer's filters `[K,C,R,S]`, in order of output channel.
     pub layers: Vec<LayerFilters>,
     /// Where the device has them in its own order.
     pub packed: View,

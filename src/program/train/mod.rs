@@ -26,7 +26,7 @@ mod tests;
 
 pub use controls::Controls;
 pub(super) use cut::cut;
-#[cfg(test)]
+#[cfg(all(test, any(feature = "cuda", feature = "sim")))]
 pub(super) use cut::weight_groups;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 pub(crate) use cut::{STEP_PIXELS, weight_columns, weight_steps, weight_tiles};

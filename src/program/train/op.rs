@@ -143,7 +143,7 @@ pub enum TrainOp {
         conv: Conv2d,
         /// dz of all its parts.
         dz: View,
-        /// dW of each part, [K,C,R,S].
+        /// dW of each part, `[K,C,R,S]`.
         gradients: Vec<View>,
         /// How it is cut for a GPU.
         cut: Option<WeightCut>,
