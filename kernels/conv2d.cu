@@ -14,7 +14,7 @@
  * Shared: two buffers of 8*(TM + TN) floats a group; after the loop the same memory carries the groups' sums.
  * Order: each group adds its terms in order; groups are added in order; slices are added in order by the block that comes
  * last (an integer ticket tells), so the same bits come out on every run. Limits: fewer than 2^31 quads in a map. */
-#include "common.cuh"
+#include "tiles.cuh"
 
 #define MAX_PARTS 4
 #define MAX_GROUP 4
@@ -78,7 +78,6 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
 
     __shared__ __align__(16) float shared[GROUPS * 2 * BUFFER];
     __shared__ int pixel_image[TM], pixel_offset[TM];
-    __shared__ unsigned int ticket;
     __shared__ struct { int which, tile_n, tile_m, slice; } place;
 
     int block = blockIdx.x, which = 0;
@@ -232,58 +231,12 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
 
     /* Each group finishes ROWS of the eight pixels of a thread: it adds all groups' sums, in order. */
     float4 y[ROWS][2];
-    if (GROUPS == 1) {
-#pragma unroll
-        for (int i = 0; i < ROWS; i++) {
-            y[i][0] = make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
-            y[i][1] = make_float4(sum[i][4], sum[i][5], sum[i][6], sum[i][7]);
-        }
-    } else {
-        float4* const exchange = reinterpret_cast<float4*>(shared) + thread;  /* [group][ROWS][thread] */
-#pragma unroll
-        for (int round = 0; round < GROUPS * 2; round++) {
-            const int j = round % 2;  /* which half of the channels */
-            __syncthreads();          /* everybody has read what the memory held before */
-#pragma unroll
-            for (int i = 0; i < ROWS; i++) {
-                const float* const v = sum[round / 2 * ROWS + i] + 4 * j;
-                exchange[(group * ROWS + i) * GROUP_THREADS] = make_float4(v[0], v[1], v[2], v[3]);
-            }
-            __syncthreads();  /* all groups' sums of this round are there */
-            if (group == round / 2) {
-#pragma unroll
-                for (int i = 0; i < ROWS; i++) {
-                    y[i][j] = exchange[i * GROUP_THREADS];
-#pragma unroll
-                    for (int g = 1; g < GROUPS; g++) y[i][j] = y[i][j] + exchange[(g * ROWS + i) * GROUP_THREADS];
-                }
-            }
-        }
-    }
+    add_groups<GROUPS, GROUP_THREADS>(sum, shared, group, thread, y);
 
     const Conv2dProblem& end = params.problem[place.which];
     if (end.slices > 1) {
         const int tile = place.tile_m * end.tiles_n + place.tile_n;
-        float4* const partials = end.partials + (size_t)tile * end.slices * (ROWS * 2 * THREADS) + threadIdx.x;
-#pragma unroll
-        for (int i = 0; i < ROWS * 2; i++) {
-            partials[(place.slice * ROWS * 2 + i) * THREADS] = y[i / 2][i % 2];
-        }
-        __threadfence();  /* the partial sums are visible before the ticket is */
-        __syncthreads();  /* all threads of the block have written theirs */
-        if (threadIdx.x == 0) ticket = atomicAdd(end.tickets + tile, 1u);
-        __syncthreads();  /* everybody sees the ticket */
-        if (ticket + 1 < end.slices) return;
-        __threadfence();  /* the other slices' sums are read after the last ticket */
-#pragma unroll
-        for (int i = 0; i < ROWS * 2; i++) y[i / 2][i % 2] = partials[i * THREADS];
-        for (int other = 1; other < end.slices; other++) {
-#pragma unroll
-            for (int i = 0; i < ROWS * 2; i++) {
-                y[i / 2][i % 2] = y[i / 2][i % 2] + partials[(other * ROWS * 2 + i) * THREADS];
-            }
-        }
-        if (threadIdx.x == 0) end.tickets[tile] = 0;
+        if (!add_slices<ROWS, THREADS>(y, end.partials, end.tickets, tile, place.slice, end.slices)) return;
     }
 
 #pragma unroll

@@ -8,7 +8,7 @@ use nodal::Weights;
 use nodal::device::{ProgramModel, model};
 use nodal::kernels::Card;
 use nodal::network::{AvgPoolPadding, Network};
-use nodal::program::{Input, Mean, Normalization, Options, Program, StepOp, Target};
+use nodal::program::{Input, Mean, Normalization, Options, Program, StepOp, Target, Training};
 
 /// The model of `batch` crops on the card called `name`.
 fn modelled(name: &str, batch: usize) -> (Program, ProgramModel) {
@@ -59,5 +59,30 @@ fn a_batch_of_64_on_a_gtx_1080_ti() {
     let peak = Card::named("gtx-1080-ti").unwrap().peak_gflops();
     for (summary, modelled) in program.summary().iter().zip(&model.steps) {
         assert!(summary.flops as f64 / modelled.estimate.us / 1e3 <= peak, "{}", summary.name);
+    }
+}
+
+#[test]
+fn the_products_of_a_training_step_of_64_on_a_gtx_1080_ti() {
+    let card = Card::named("gtx-1080-ti").unwrap();
+    let network = Network::inception_v3((299, 299), 1, AvgPoolPadding::Include).unwrap();
+    let weights = Weights::random(0, &network.parameters()).unwrap();
+    let training = Some(Training { freeze: 3, ..Training::default() });
+    let options = Options { training, ..Options::new(64, Target::gpu(card.gpu())) };
+    let mut program = Program::lower(&network, &options).unwrap();
+    let products = ["pack", "pack_filters", "conv2d", "conv2d_backward_data", "conv2d_backward_weight"];
+    program.steps.retain(|step| products.contains(&step.kind()));
+    let model = model(&program, &weights, &card, 2, &mut |_| {}).unwrap();
+    assert!(model.us <= 225e3, "{} µs", model.us);
+    for (step, modelled) in program.steps.iter().zip(&model.steps) {
+        assert!(
+            step.flops(&program) as f64 / modelled.estimate.us / 1e3 <= card.peak_gflops(),
+            "{}",
+            step.name
+        );
+        assert_eq!(modelled.loop_bank_conflicts, 0, "{}", step.name);
+        // Filters are packed without products, and the first convolutions' sums are too short for a loop.
+        let loops = step.kind() != "pack_filters" && modelled.loop_fma_share > 0.0;
+        assert!(!loops || modelled.loop_fma_share >= 0.8, "{}: {}", step.name, modelled.loop_fma_share);
     }
 }

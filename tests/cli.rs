@@ -182,6 +182,14 @@ fn bad_input_gives_one_sentence() {
     refused(&["verify", "--reference", &reference("eval-75x75"), "--tolerance", "NaN"], "a tolerance is");
     refused(&["verify", "--reference", &reference("eval-75x75"), "--tolerance", "grads=1e-3"], "`grads`");
     refused(&["verify", "--reference", &reference("eval-75x75"), "--weights", &w], "our results differ");
+    refused(
+        &["verify", "--reference", &reference("train-classes-freeze0"), "--weights", &w],
+        "head is `classes`, and the weights have 1 outputs",
+    );
+    refused(
+        &["verify", "--reference", &reference("train-logit-freeze3"), "--fuse", "none"],
+        "leave --fuse out",
+    );
     refused(&["unknown"], "unrecognized subcommand");
 }
 

@@ -34,7 +34,12 @@ fn training_matches_libtorch() {
     for path in &files {
         for isa in Isa::available() {
             let device = Device::open(&format!("cpu:{}", isa.name()), Some(2)).unwrap();
-            assert!(replay(path, &device, &Tolerances::default()).passed(), "{}: {}", path.display(), isa.name());
+            assert!(
+                replay(path, &device, &Tolerances::default()).passed(),
+                "{}: {}",
+                path.display(),
+                isa.name()
+            );
         }
     }
 }

@@ -14,6 +14,9 @@ mod sim;
 mod tests;
 mod train;
 #[cfg(test)]
+#[cfg(feature = "cpu")]
+mod train_step_tests;
+#[cfg(test)]
 mod train_tests;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 mod tune;

@@ -34,6 +34,7 @@ pub(super) fn fits(program: &Program, conv: &Conv2d, dz: View, cut: &WeightCut) 
         && conv.parts.len() <= MAX_PARTS
         && conv.outputs().all(|view| view.channels.is_multiple_of(4))
         && dz.channels.is_multiple_of(4)
+        && dz.channel.is_multiple_of(4)
         && WEIGHT_TILES.contains(&cut.tile)
 }
 

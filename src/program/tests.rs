@@ -258,3 +258,73 @@ fn slices_share_neither_tickets_nor_partial_sums() {
         assert!(sliced > 0 && tickets.len() <= room && tickets.iter().all(|ticket| *ticket < room));
     }
 }
+
+#[test]
+fn gradients_of_filters_are_cut_into_slices_of_their_own() {
+    for (batch, freeze) in [(2, 0), (64, 3)] {
+        let network = Network::inception_v3((299, 299), 1, AvgPoolPadding::Include).unwrap();
+        let training = Some(Training { freeze, ..Training::default() });
+        let program =
+            Program::lower(&network, &Options { training, ..Options::new(batch, gpu_target()) }).unwrap();
+        let (mut tickets, mut sliced) = (HashSet::new(), 0);
+        for step in &program.steps {
+            if let StepOp::Conv2dGroup(group) = &step.op {
+                for (conv, tiling) in group.convs.iter().filter(|(_, tiling)| tiling.slices > 1) {
+                    let (m, n) = schedule::tiles(&program, conv, group.tile, batch);
+                    let own = tiling.first_ticket..tiling.first_ticket + m * n;
+                    assert!(own.into_iter().all(|ticket| tickets.insert(ticket)), "{}", step.name);
+                }
+            }
+            let StepOp::Train(TrainOp::Conv2dBackwardWeight { conv, cut, .. }) = &step.op else { continue };
+            let cut = cut.expect("a GPU's gradients are cut");
+            let (p, q) = conv.output_size(&program);
+            let pixels = train::weight_steps(&program, conv, &cut, batch) * cut.slices * train::STEP_PIXELS;
+            assert!(
+                pixels * train::weight_groups(cut.tile) >= batch * p * q,
+                "{}: the sum is covered",
+                step.name
+            );
+            if cut.slices > 1 {
+                sliced += 1;
+                let (m, n) = train::weight_tiles(&program, conv, cut.tile);
+                let own = cut.first_ticket..cut.first_ticket + m * n;
+                assert!(own.into_iter().all(|ticket| tickets.insert(ticket)), "{}", step.name);
+                let room = program.buffers[cut.workspace.unwrap().buffer].bytes / 4;
+                assert_eq!(room, m * n * cut.slices * cut.tile.0 * cut.tile.1);
+            }
+        }
+        let room = program.tickets.map_or(0, |buffer| program.buffers[buffer].bytes / 4);
+        assert!(sliced > 0 && tickets.len() <= room && tickets.iter().all(|ticket| *ticket < room));
+    }
+}
+
+#[test]
+fn filters_are_packed_for_the_launch_that_reads_them() {
+    let program = for_training((299, 299), 0, gpu_target());
+    let packings = program.steps.iter().filter_map(|step| match &step.op {
+        StepOp::Train(TrainOp::PackFilters { convs, .. }) => Some(convs),
+        _ => None,
+    });
+    let mut packed = std::collections::HashMap::new();
+    for packing in packings.flatten() {
+        let view = packing.packed().unwrap();
+        assert_eq!(program.buffers[view.buffer].bytes, 4 * view.channels);
+        assert!(packed.insert(view, packing.cut.unwrap()).is_none());
+    }
+    let groups = program.steps.iter().filter_map(|step| match &step.op {
+        StepOp::Conv2dGroup(group) => Some(group),
+        _ => None,
+    });
+    let mut read = 0;
+    for (group, (conv, tiling)) in groups.flat_map(|group| group.convs.iter().map(move |own| (group, own))) {
+        let Filters::Learned(learned) = &conv.filters else { continue };
+        assert_eq!(packed[&learned.packed], (group.tile, *tiling));
+        assert_eq!(learned.packed.channels, schedule::packed_values(conv, group.tile, tiling));
+        read += 1;
+    }
+    assert_eq!(read, packed.len());
+    // Phases are one launch, so that they fill the GPU together.
+    let phases =
+        |step: &&Step| matches!(&step.op, StepOp::Conv2dGroup(g) if g.convs[0].0.phase != Phase::ALL);
+    assert!(program.steps.iter().filter(phases).all(|step| step.name.matches(".dx").count() == 4));
+}

@@ -119,6 +119,10 @@ pub(super) fn compare(
     Ok(row)
 }
 
+/// The error of a parameter's way counts relative to it, or to this share of the parameter, below which float32 keeps none of
+/// it.
+const UPDATE_FLOOR: f64 = 2e-5;
+
 /// How far the parameter that stands in `file` as `name` has moved from `before`: the error of that, as a row of its own.
 pub(super) fn moved(
     file: &Weights,
@@ -146,7 +150,7 @@ pub(super) fn moved(
         let before = before.get(index(i)).copied().unwrap_or(f32::NAN);
         theirs - f64::from(before)
     });
-    let norm = norm_of(way);
+    let norm = norm_of(way).max(UPDATE_FLOOR * norm_of(theirs.iter().copied()));
     let difference =
         measure(&mut row, &theirs, |i| ours.data().get(index(i)).copied().unwrap_or(f32::NAN), &index);
     row.relative_l2 = share(difference, norm);

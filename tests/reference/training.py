@@ -20,6 +20,8 @@ LIMITS = {"loss": 5e-6, "grad": 5e-4, "param": 5e-5, "update": 5e-3, "buffer": 5
 MARGIN = 3.5
 # A gradient's error counts relative to its norm, or to this share of all gradients' together where that is more.
 GRAD_FLOOR = 1e-4
+# The error of a parameter's way counts relative to it, or to this share of the parameter, below which float32 keeps none of it.
+UPDATE_FLOOR = 2e-5
 
 
 @dataclass
@@ -104,11 +106,13 @@ def errors(ours, truth, job):
     norms = torch.stack([torch.linalg.vector_norm(g) for g in truth.grad.values()])
     floor = GRAD_FLOOR * torch.linalg.vector_norm(norms).item()
     before = {name: job.state[name].double() for name in truth.param}
+    least = {name: UPDATE_FLOOR * torch.linalg.vector_norm(p).item() for name, p in truth.param.items()}
     return {
         "loss": relative(ours.loss, truth.loss),
         "grad": max(relative(ours.grad[name], g, floor) for name, g in truth.grad.items()),
         "param": max(relative(ours.param[name], p) for name, p in truth.param.items()),
-        "update": max(relative(ours.param[name] - before[name], p - before[name]) for name, p in truth.param.items()),
+        "update": max(relative(ours.param[name] - before[name], p - before[name], least[name])
+                      for name, p in truth.param.items()),
         "buffer": max(relative(ours.buffer[name], b) for name, b in truth.buffer.items()),
     }
 

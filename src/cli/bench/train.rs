@@ -30,11 +30,8 @@ pub fn program(
     device: &Device,
 ) -> anyhow::Result<Program> {
     let network = super::network(weights, size)?;
-    let training = Some(Training {
-        freeze: options.freeze,
-        recompute: options.recompute,
-        ..Training::default()
-    });
+    let training =
+        Some(Training { freeze: options.freeze, recompute: options.recompute, ..Training::default() });
     let options =
         nodal::program::Options { training, ..nodal::program::Options::new(options.batch, device.target()) };
     Ok(Program::lower(&network, &options)?)

@@ -255,8 +255,8 @@ unsafe fn add_squares<S: Simd>(z: *const f32, pixels: usize, sums: &mut [f64; 32
             let z = z.add(first * 16);
             let mut own = [S::zero(); 4];
             for i in (0..whole).step_by(4) {
-                for j in 0..4 {
-                    own[j] = S::add(own[j], S::load(z.add((i + j) * 16)));
+                for (j, own) in own.iter_mut().enumerate() {
+                    *own = S::add(*own, S::load(z.add((i + j) * 16)));
                 }
             }
             for i in whole..n {

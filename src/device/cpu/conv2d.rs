@@ -21,7 +21,7 @@ use crate::program::{Epilogue, Phase};
 /// round less, since shorter sums are added to each other.
 const CHUNK_BYTES: usize = 40 << 10;
 /// Pixels of a unit at most: its outputs and inputs stay in the second-level cache.
-const UNIT_PIXELS: usize = 1024;
+const UNIT_PIXELS: usize = 512;
 /// Pixels of a unit at least: below, reading the filters costs more than balance gains.
 const UNIT_PIXELS_LEAST: usize = 48;
 

@@ -292,6 +292,7 @@ unsafe fn segment_body<S: Simd>(
                         x_row: stride.0 * g.w * pixel,
                         x_image: conv.input.image_stride,
                         x_channel: if g.planar { g.h * g.w } else { 1 },
+                        x_ahead: c_block * g.h * g.w,
                         images: segment.images.len(),
                         rows: p.len(),
                         columns: q.len(),
@@ -315,6 +316,8 @@ struct Sweep {
     x_row: usize,
     x_image: usize,
     x_channel: usize,
+    /// From one block of channels to the next, which is fetched ahead.
+    x_ahead: usize,
     images: usize,
     rows: usize,
     columns: usize,
@@ -364,6 +367,7 @@ impl Sweep {
                     let mut dz = self.dz.add(image * self.dz_image + row * self.dz_row);
                     let mut x = self.x.add(image * self.x_image + row * self.x_row + first * channel);
                     for _ in 0..self.columns {
+                        S::fetch(x.wrapping_add(self.x_ahead));
                         let mut d = [S::zero(); KB];
                         for (k, d) in d.iter_mut().enumerate() {
                             *d = S::load(dz.add(k * self.dz_block));

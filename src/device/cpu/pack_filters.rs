@@ -1,11 +1,14 @@
 //! pack_filters: filters that learn, from the parameters [K,C,R,S] into the order of [`super::filter`]. What a data gradient reads is
 //! the transpose, the taps of its phase the other way round: [`LearnedFilters::parameter`] says where each value lies.
 //!
-//! A unit is one block of input channels of one group of one convolution; it moves pieces that are contiguous on both sides through
+//! A unit is some blocks of input channels of one group of one convolution; it moves pieces that are contiguous on both sides through
 //! tiles of 16 × 16.
 
 use super::filter::{Group, Line};
 use crate::program::{Conv2d, LearnedFilters};
+
+/// Bytes of a unit, about.
+const UNIT_BYTES: usize = 128 << 10;
 
 /// One packing step: all its convolutions.
 pub(super) struct PackFilters {
@@ -23,6 +26,8 @@ pub(super) struct Packed {
     c_block: usize,
     c_blocks: usize,
     taps: usize,
+    /// Blocks of input channels of a unit.
+    run: usize,
     /// Where the packed filters begin in the arena.
     to: usize,
     source: Source,
@@ -62,21 +67,32 @@ impl Packed {
                 Source::Transposed { rows, row_values: k * channel_values, channel_values, taps }
             }
         };
-        Packed { groups, c_block, c_blocks: c / c_block, taps: r * s, to, source }
+        let widest = groups.iter().map(|group| group.blocks).max().unwrap_or(1);
+        let run = (UNIT_BYTES / (widest * c_block * r * s * size_of::<Line>())).clamp(1, c / c_block);
+        Packed { groups, c_block, c_blocks: c / c_block, taps: r * s, run, to, source }
+    }
+
+    fn units(&self) -> usize {
+        self.groups.len() * self.c_blocks.div_ceil(self.run)
     }
 
     /// # Safety
     /// As [`PackFilters::run`].
     unsafe fn unit(&self, unit: usize, parameters: *const f32, arena: *mut f32) {
-        let (group, c_block) = (self.groups[unit / self.c_blocks], unit % self.c_blocks);
+        let runs = self.c_blocks.div_ceil(self.run);
+        let (group, first) = (self.groups[unit / runs], unit % runs * self.run);
+        let c_blocks = first..self.c_blocks.min(first + self.run);
         let block_lines = self.c_block * self.taps;
-        let first = (group.first * self.c_blocks + c_block * group.blocks) * block_lines;
-        // SAFETY: the caller's contract; all lines of this group and block of input channels lie behind each other.
+        let begin = (group.first * self.c_blocks + first * group.blocks) * block_lines;
+        // SAFETY: the caller's contract; all lines of this group and these blocks of input channels lie behind each other.
         unsafe {
-            let to = arena.add(self.to + first * 16).cast::<Line>();
-            let lines = std::slice::from_raw_parts_mut(to, group.blocks * block_lines);
+            let to = arena.add(self.to + begin * 16).cast::<Line>();
+            let lines = std::slice::from_raw_parts_mut(to, c_blocks.len() * group.blocks * block_lines);
             for block in 0..group.blocks {
-                self.block(parameters, group.first + block, c_block, &mut lines[block..], group.blocks);
+                for c_block in c_blocks.clone() {
+                    let own = &mut lines[(c_block - first) * group.blocks * block_lines + block..];
+                    self.block(parameters, group.first + block, c_block, own, group.blocks);
+                }
             }
         }
     }
@@ -102,12 +118,17 @@ impl Packed {
                     std::slice::from_raw_parts(first, own)
                 };
                 let filters: [&[f32]; 16] = std::array::from_fn(filter);
+                let (mut channel, mut tap) = (0, 0);
                 for first in (0..own).step_by(16) {
-                    let end = own.min(first + 16);
-                    let tile = filters.map(|filter| tile_row(&filter[first..end]));
-                    for i in first..end {
-                        let line = (i % self.taps * self.c_block + i / self.taps) * stride;
-                        lines[line].0 = std::array::from_fn(|lane| tile[lane][i - first]);
+                    let count = 16.min(own - first);
+                    let tile = filters.map(|filter| tile_row(&filter[first..first + count]));
+                    for i in 0..count {
+                        let line = &mut lines[(tap * self.c_block + channel) * stride].0;
+                        line.iter_mut().zip(&tile).for_each(|(to, row)| *to = row[i]);
+                        tap += 1;
+                        if tap == self.taps {
+                            (channel, tap) = (channel + 1, 0);
+                        }
                     }
                 }
             }
@@ -119,9 +140,8 @@ impl Packed {
                         unsafe { std::slice::from_raw_parts(parameters.add(at), 16 * channel_values) };
                     for (tap, from) in taps.iter().enumerate() {
                         let line = &mut lines[(tap * 16 + channel) * stride].0;
-                        match channel_values {
-                            1 => line.copy_from_slice(filter),
-                            values => *line = std::array::from_fn(|lane| filter[lane * values + from]),
+                        for (to, values) in line.iter_mut().zip(filter.chunks_exact(*channel_values)) {
+                            *to = values[*from];
                         }
                     }
                 }
@@ -131,7 +151,11 @@ impl Packed {
 }
 
 /// Up to sixteen values, then zeros.
+#[inline(always)]
 fn tile_row(values: &[f32]) -> [f32; 16] {
+    if let Ok(row) = values.try_into() {
+        return row;
+    }
     let mut row = [0.0; 16];
     row[..values.len()].copy_from_slice(values);
     row
@@ -144,7 +168,7 @@ impl PackFilters {
         let mut first_units = vec![0];
         let mut end = 0;
         for conv in &convs {
-            end += conv.groups.len() * conv.c_blocks;
+            end += conv.units();
             first_units.push(end);
         }
         PackFilters { parameters, convs, first_units }

@@ -87,7 +87,7 @@ fn resize(program: &mut Program, conv: &mut Conv2d, tile: Tile, tiling: &Tiling)
 }
 
 /// Groups of warps in a block of 256 threads: a warp has 32 output channels × 64 filter values, eight by eight a thread.
-fn weight_groups((k, columns): (usize, usize)) -> usize {
+pub(crate) fn weight_groups((k, columns): (usize, usize)) -> usize {
     8 * 32 * 64 / (k * columns)
 }
 

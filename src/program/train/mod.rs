@@ -26,6 +26,8 @@ mod tests;
 
 pub use controls::Controls;
 pub(super) use cut::cut;
+#[cfg(test)]
+pub(super) use cut::weight_groups;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 pub(crate) use cut::{STEP_PIXELS, weight_columns, weight_steps, weight_tiles};
 #[cfg(test)]
