@@ -31,26 +31,38 @@ pub enum State {
 }
 
 impl SweepFolder {
-    /// The folder `path`, made if it is not there; `about` is what all its runs share, now and whenever it is taken up again.
+    /// The sweep that lies in `path`, if one does; `about` is what all its runs share, now and whenever it is taken up again.
     ///
     /// # Errors
-    /// [`Error::Argument`] when something else lies there, or a sweep that shares something else; [`Error::Io`] when it cannot be
-    /// written.
-    pub fn make(path: &Path, about: &Value) -> Result<Self> {
+    /// [`Error::Argument`] when something else lies there, or a sweep that shares something else.
+    pub fn find(path: &Path, about: &Value) -> Result<Option<Self>> {
         let folder = SweepFolder { path: path.to_path_buf() };
         let file = folder.path.join(ABOUT);
         if file.is_file() {
-            return folder.same(&file, about).map(|()| folder);
+            return folder.same(&file, about).map(|()| Some(folder));
         }
-        let occupied = fs::read_dir(path).map_or(path.exists(), |mut entries| entries.next().is_some());
-        if occupied {
-            let problem = format!(
+        let visible = |entry: std::io::Result<fs::DirEntry>| {
+            entry.map_or(true, |entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+        };
+        match fs::read_dir(path).map_or(path.exists(), |mut entries| entries.any(visible)) {
+            false => Ok(None),
+            true => Err(Error::Argument(format!(
                 "{}: is there already and is no sweep: name another folder with --out",
                 path.display()
-            );
-            return Err(Error::Argument(problem));
+            ))),
+        }
+    }
+
+    /// That sweep, or a new one.
+    ///
+    /// # Errors
+    /// Those of [`SweepFolder::find`], and [`Error::Io`] when it cannot be written.
+    pub fn make(path: &Path, about: &Value) -> Result<Self> {
+        if let Some(folder) = SweepFolder::find(path, about)? {
+            return Ok(folder);
         }
         fs::create_dir_all(path).map_err(|e| Error::io(path, "create", e))?;
+        let folder = SweepFolder { path: path.to_path_buf() };
         folder.write(ABOUT, &format!("{about:#}\n"))?;
         Ok(folder)
     }
