@@ -31,13 +31,16 @@ $(NVRTC)/fetched:
 build: cargo nvrtc ## build the binary, target/release/nodal
 	cargo build --release
 
-demo: build ## make weights, classify crops, replay libtorch references on the processor and the simulated kernels, show the latency per node
-	mkdir -p $(DEMO)
-	$(NODAL) init --seed 1 -o $(DEMO)/weights.safetensors
-	$(NODAL) predict --weights $(DEMO)/weights.safetensors $(CROPS)
-	$(NODAL) verify --device cpu --reference tests/reference/eval-299x299.safetensors
+demo: build ## the whole story: fine-tune on the crops, validate, classify, replay libtorch references, show the latency per node
+	rm -rf $(DEMO) && mkdir -p $(DEMO)
+	$(NODAL) init --seed 1 --size 75 -o $(DEMO)/weights.safetensors
+	$(NODAL) train examples/crops --weights $(DEMO)/weights.safetensors --out $(DEMO)/run --standardize --epochs 12 --lr 0.003 --schedule cosine --warmup 15 --augment hflip=0.5,vflip=0.5
+	$(NODAL) evaluate --weights $(DEMO)/run/weights-best.safetensors $(CROPS)
+	$(NODAL) predict --weights $(DEMO)/run/weights-best.safetensors $(CROPS) | tail -5
+	$(NODAL) verify --device cpu --reference tests/reference/eval-299x299.safetensors | tail -4
+	$(NODAL) verify --device cpu --reference tests/reference/train-logit-freeze3.safetensors | tail -7
 	$(NODAL) verify --device sim --reference tests/reference/eval-75x75.safetensors | tail -4
-	$(NODAL) bench --weights $(DEMO)/weights.safetensors --image $(CROPS)/grass/grass-000.jpg
+	$(NODAL) bench --weights $(DEMO)/run/weights-best.safetensors --size 299 --image $(CROPS)/grass/grass-000.jpg | tail -10
 
 test: cargo nvrtc ## run all tests
 	cargo test --workspace

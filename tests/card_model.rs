@@ -63,17 +63,20 @@ fn a_batch_of_64_on_a_gtx_1080_ti() {
 }
 
 #[test]
-fn the_products_of_a_training_step_of_64_on_a_gtx_1080_ti() {
+fn a_training_step_of_64_on_a_gtx_1080_ti() {
     let card = Card::named("gtx-1080-ti").unwrap();
     let network = Network::inception_v3((299, 299), 1, AvgPoolPadding::Include).unwrap();
     let weights = Weights::random(0, &network.parameters()).unwrap();
     let training = Some(Training { freeze: 3, ..Training::default() });
     let options = Options { training, ..Options::new(64, Target::gpu(card.gpu())) };
-    let mut program = Program::lower(&network, &options).unwrap();
-    let products = ["pack", "pack_filters", "conv2d", "conv2d_backward_data", "conv2d_backward_weight"];
-    program.steps.retain(|step| products.contains(&step.kind()));
+    let program = Program::lower(&network, &options).unwrap();
     let model = model(&program, &weights, &card, 2, &mut |_| {}).unwrap();
-    assert!(model.us <= 225e3, "{} µs", model.us);
+    assert!(model.us <= 420e3, "{} µs", model.us);
+    let products = ["conv2d", "conv2d_backward_data", "conv2d_backward_weight"];
+    let is_product = |kind: &str| products.contains(&kind);
+    let own = program.steps.iter().zip(&model.steps).filter(|(step, _)| is_product(step.kind()));
+    let us: f64 = own.map(|(_, modelled)| modelled.estimate.us).sum();
+    assert!(us <= 225e3, "{us} µs for the products");
     for (step, modelled) in program.steps.iter().zip(&model.steps) {
         assert!(
             step.flops(&program) as f64 / modelled.estimate.us / 1e3 <= card.peak_gflops(),
@@ -81,8 +84,8 @@ fn the_products_of_a_training_step_of_64_on_a_gtx_1080_ti() {
             step.name
         );
         assert_eq!(modelled.loop_bank_conflicts, 0, "{}", step.name);
-        // Filters are packed without products, and the first convolutions' sums are too short for a loop.
-        let loops = step.kind() != "pack_filters" && modelled.loop_fma_share > 0.0;
+        // The first convolutions' sums are too short for a loop.
+        let loops = is_product(step.kind()) && modelled.loop_fma_share > 0.0;
         assert!(!loops || modelled.loop_fma_share >= 0.8, "{}: {}", step.name, modelled.loop_fma_share);
     }
 }

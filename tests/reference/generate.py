@@ -135,7 +135,8 @@ def trained(args):
     if args.only == "loss":
         job = job_of(args, state, args.seed if args.input_seed is None else args.input_seed)
         truth = training.train(job, torch.float64, progress=lambda s, loss: print(f"step {s}: loss {loss:.6f}", flush=True))
-        worst = {"loss": training.float32_errors(job, truth, all_variants=False)["loss"]}
+        single = training.train(job, torch.float32)
+        worst = {"loss": training.relative(single.loss, truth.loss)}
     else:
         job, truth, worst, found = search(args, state)
         about |= found
@@ -144,7 +145,9 @@ def trained(args):
     half = job.inputs.half()
     exact = torch.equal(half.float(), job.inputs)
     tensors = {"input": half if exact else job.inputs, "labels": job.labels, "loss": truth.loss}
-    if args.only != "loss":
+    if args.only == "loss":
+        tensors["f32.loss"] = single.loss
+    else:
         for group in ("grad", "param", "buffer"):
             for name, value in getattr(truth, group).items():
                 keep(tensors, metadata, group, name, value, args, SAMPLE_TRAINED)

@@ -6,7 +6,7 @@
 
 Any number of classes; crops are padded and normalised as the weights' metadata says (default: 299×299, x / 127.5 - 1). A .pth
 is loaded as PyTorch's users do, with weights_only=True and strict=True. Exits 1 when a probability differs by more than
---tolerance, or when the probabilities of all crops are the same to that, so that a constant would pass.
+--tolerance, or when all crops have the same probabilities to that, so that a constant would pass.
 """
 import argparse
 import json
@@ -63,7 +63,8 @@ def main():
     spread, worst = np.ptp(theirs, axis=0).max(), int(apart.argmax())
     print(f"{len(results)} crops, {theirs.shape[1]} classes: largest difference of a probability {apart[worst]:.2e} "
           f"({results[worst]['image']}); over all crops they spread by {spread:.2e}")
-    sys.exit(not apart[worst] <= args.tolerance or len(results) > 1 and spread <= args.tolerance)
+    wrong = not apart[worst] <= args.tolerance or len(results) > 1 and spread <= args.tolerance
+    sys.exit(1 if wrong else 0)
 
 
 if __name__ == "__main__":

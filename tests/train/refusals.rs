@@ -10,7 +10,7 @@ fn what_cannot_be_trained_is_refused_in_one_sentence_and_leaves_nothing() {
     place.refused(&short(&["--out", "no/such/run"]), "does not exist: create it");
     place.refused(&["train", "data", "--weights", "none.safetensors", "--out", "run"], "none.safetensors");
     for (more, says) in [
-        (["--lr", "-1"], "lr"),
+        (["--lr", "0"], "lr 0: give a positive number"),
         (["--momentum", "1"], "momentum 1: give a number from 0 to below 1"),
         (["--dropout", "1.5"], "dropout"),
         (["--class-weights", "1,2,3"], "3 class weights for 2 classes"),
@@ -46,18 +46,7 @@ fn what_cannot_be_trained_is_refused_in_one_sentence_and_leaves_nothing() {
         "one value a channel",
     );
     place.refused(
-        &[
-            "train",
-            "data",
-            "--weights",
-            "w.safetensors",
-            "--out",
-            "run",
-            "--batch",
-            "100000",
-            "--size",
-            "299",
-        ],
+        &["train", "data", "--weights", "w.safetensors", "--out", "run", "--batch", "1500", "--size", "299"],
         "is the largest that fits",
     );
     place.refused(&["train", "--resume", "data"], "is no run: config.json is missing");

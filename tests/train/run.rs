@@ -87,7 +87,7 @@ fn three_classes_get_a_head_of_their_own_and_what_is_frozen_stays() {
         "--epochs",
         "1",
         "--batch",
-        "4",
+        "5",
         "--freeze",
         "90",
         "--val-fraction",
