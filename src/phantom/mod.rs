@@ -12,10 +12,10 @@
 //!
 //! Of these numbers, as `nodes.csv` has them, the label is drawn by one rule:
 //!
-//! P(positive) = 1 / (1 + exp(−z)), z = 1.2·(short axis − 7) + 8·(irregularity − ½) + 8·(heterogeneity − ½) + 6·(roundness − ¾)
+//! P(positive) = 1 / (1 + exp(−z)), z = 1.2·(short axis − 7.5) + 8·(irregularity − ½) + 8·(heterogeneity − ½) + 6·(roundness − ¾)
 //!
 //! so that nobody can be right more often, in the mean, than the mean of max(P, 1 − P): the Bayes accuracy, which is reported for the
-//! rule and for the nodes at hand. A crop shows less than the numbers. About 46 % of the nodes are positive; those are the larger ones,
+//! rule and for the nodes at hand. A crop shows less than the numbers. About 44 % of the nodes are positive; those are the larger ones,
 //! as in Li et al., Quant Imaging Med Surg 2021;11(6):2477, but the two ranges of diameters overlap.
 //!
 //! Two readers see each of three criteria, and the diameter, with stated errors ([`READERS`]). Age, gender and T stage

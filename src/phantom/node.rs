@@ -9,7 +9,7 @@ pub(super) const SHORT_AXIS_MM: (f64, f64) = (3.0, 22.0);
 const LONG_AXIS_MM: f64 = 26.0;
 
 /// The intercept of the rule, and the slopes of short axis, irregularity, heterogeneity and roundness.
-pub(super) const RULE: (f64, [f64; 4]) = (-20.9, [1.2, 8.0, 8.0, 6.0]);
+pub(super) const RULE: (f64, [f64; 4]) = (-21.5, [1.2, 8.0, 8.0, 6.0]);
 
 /// Nodes over which the rule's Bayes accuracy is taken: its standard error is below 0.0005.
 const POPULATION: u64 = 1 << 17;
