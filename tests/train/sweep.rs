@@ -288,9 +288,15 @@ fn what_makes_no_sense_is_refused_before_anything_runs() {
     );
     place.refused(&call(&["3", "--freeze", "80,95", "--folds", "2"]), "freeze-95_batch-3_fold-1: 95 frozen");
     place.refused(&call(&["3,5", "--folds", "2"]), "batch-5_fold-1: 6 images in batches of 5 leave one");
-    place.refused(&call(&["3", "--lr", "0.1,0"]), "lr-0_batch-3: lr 0: give a positive number");
+    place.refused(
+        &call(&["3", "--lr", "0.1,0", "--folds", "2"]),
+        "lr-0_batch-3_fold-1: lr 0: give a positive number",
+    );
     place.refused(&call(&["3", "--lr", "0.001,1e-3"]), "--lr has 0.001 twice");
-    place.refused(&call(&["3", "--lr=-1"]), "lr--1_batch-3: lr -1: give a positive number");
+    place.refused(
+        &call(&["3", "--lr=-1", "--folds", "2"]),
+        "lr--1_batch-3_fold-1: lr -1: give a positive number",
+    );
     place.refused(&call(&["3", "--folds", "1"]), "1 is not in");
     place.refused(&call(&["3", "--folds", "2", "--val-fraction", "0.5"]), "cannot be used with");
     place.refused(&call(&["3", "--folds", "7"]), "too few for 7 folds");

@@ -7,16 +7,16 @@ use super::super::{DeviceOptions, train};
 
 #[derive(Args)]
 pub struct Lists {
-    /// First convolutions that do not learn, one or several with commas between
+    /// First convolutions that do not learn, one number or several with commas between [default: as for `nodal train`]
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     pub freeze: Vec<usize>,
-    /// Learning rates
+    /// Learning rates [default: as for `nodal train`]
     #[arg(long, value_delimiter = ',', value_name = "X,...")]
     pub lr: Vec<f64>,
-    /// Images a step
+    /// Images a step [default: as for `nodal train`]
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     pub batch: Vec<usize>,
-    /// Seeds: each is a split of its own, or folds of their own
+    /// Seeds: each draws a split of its own, or folds of its own [default: 0]
     #[arg(long, value_delimiter = ',', value_name = "S,...")]
     pub seed: Vec<u64>,
     /// Every run once for each of K folds, all of which validate in turn
@@ -51,12 +51,19 @@ pub struct Passed {
 const LISTED: [&str; 5] = ["freeze", "lr", "batch", "seed", "fold"];
 
 fn learning() -> Vec<Arg> {
-    let all = train::options::Learning::augment_args(Command::new("train"));
-    all.get_arguments().filter(|arg| !LISTED.contains(&arg.get_id().as_str())).cloned().collect()
+    of(train::options::Learning::augment_args(Command::new("train")), 200)
 }
 
 fn device() -> Vec<Arg> {
-    DeviceOptions::augment_args(Command::new("train")).get_arguments().cloned().collect()
+    of(DeviceOptions::augment_args(Command::new("train")), 100)
+}
+
+/// The options of `command` that are handed on, shown by themselves, their places in the help counted from `first`.
+fn of(command: Command, first: usize) -> Vec<Arg> {
+    let own = command.get_arguments().filter(|arg| !LISTED.contains(&arg.get_id().as_str()));
+    let shown =
+        |(i, arg): (usize, &Arg)| arg.clone().display_order(first + i).help_heading("Options of every run");
+    own.enumerate().map(shown).collect()
 }
 
 /// Those of `all` that were given, as they were written.

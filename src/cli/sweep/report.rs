@@ -21,6 +21,12 @@ const HEADER: [&str; 11] = [
     "accuracy − best, %, P",
 ];
 
+const NOTE: &str = "\
+Validation at each run's best epoch, mean over runs; t intervals, paired t tests over the same seeds and folds.
+The epoch and the best are chosen by the figures that judge them, folds share training images, and P is for one
+comparison: small differences prove nothing.
+";
+
 /// The table, what to bear in mind, the runs that do not count, and where the files lie.
 pub fn as_text(summary: &Summary, folder: &Path) -> String {
     let mut table = super::super::table(&HEADER, 0);
@@ -40,9 +46,7 @@ pub fn as_text(summary: &Summary, folder: &Path) -> String {
         table.add_row(cells);
     }
     let mut text = super::super::text(&table);
-    text += "Validation at each run's best epoch, mean over runs; t intervals, paired t tests over the same seeds and folds. The epoch and \
-             the best are chosen by the figures that judge them, folds share training images, and P is for one comparison: small \
-             differences prove nothing.\n";
+    text += NOTE;
     for left in &summary.left {
         text += &format!("{}: {}, does not count\n", left.name, left.reason);
     }
