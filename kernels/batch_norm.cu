@@ -1,6 +1,6 @@
-/* Batch norm by the batch's own statistics, with ReLU: batch_norm_forward_stats_f32, batch_norm_forward_relu_f32,
+/* Batch norm by the batch's own statistics, with ReLU or without: batch_norm_forward_stats_f32, batch_norm_forward_normalize_f32,
  * batch_norm_backward_sums_f32, batch_norm_backward_data_f32. With M = N*H*W values a channel, inv_std = 1/sqrt(variance + eps),
- * normal = (z - mean)*inv_std, y = max(gamma*normal + beta, 0), g = dy where y > 0, else 0.
+ * normal = (z - mean)*inv_std, v = gamma*normal + beta: with ReLU y = max(v, 0), g = dy where v > 0, else 0; without y = v, g = dy.
  * Source: Ioffe and Szegedy, arXiv 1502.03167; torch.nn.BatchNorm2d in training mode.
  * z, dy, out views [N,C,H,W];  stats [2,C]: mean, then inv_std;  parameters [2,C]: gamma, then beta;  gradients [2,C]: theirs.
  * Grid (slices, C/4), block 256: a block has four channels and a slice of the pixels of all images, a thread every 256th of them.
@@ -24,6 +24,7 @@ struct BatchNorm {
     unsigned int* tickets; /* one a quad of channels; 0 before and after */
     double eps, momentum;
     int images, slice;     /* slice: pixels of a block */
+    float floor;           /* 0 with ReLU; NaN, than which nothing is smaller, without */
 };
 
 /* A thread's way through its slice. */
@@ -76,10 +77,16 @@ __device__ inline Affine affine_of(const BatchNorm& norm) {
 
 __device__ inline float4 value(const Affine& affine, float4 centred) { return fma(centred, affine.scale, affine.beta); }
 
-/* dy where ReLU was not flat. */
-__device__ inline float4 masked(float4 y, float4 dy) {
-    return make_float4(y.x <= 0.0f ? 0.0f : dy.x, y.y <= 0.0f ? 0.0f : dy.y, y.z <= 0.0f ? 0.0f : dy.z,
-                       y.w <= 0.0f ? 0.0f : dy.w);
+/* v, or the floor where v is below it. */
+__device__ inline float4 raised(float4 v, float floor) {
+    return make_float4(v.x < floor ? floor : v.x, v.y < floor ? floor : v.y, v.z < floor ? floor : v.z,
+                       v.w < floor ? floor : v.w);
+}
+
+/* dy where v is not at the floor or below. */
+__device__ inline float4 masked(float4 v, float4 dy, float floor) {
+    return make_float4(v.x <= floor ? 0.0f : dy.x, v.y <= floor ? 0.0f : dy.y, v.z <= floor ? 0.0f : dy.z,
+                       v.w <= floor ? 0.0f : dy.w);
 }
 
 /* Adds the block's eight sums over all its slices' blocks: thread i < 8 of the last block gets number i. Whether this is that block. */
@@ -168,9 +175,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_forward_stats_f
     running[channels] = (float)((1.0 - norm.momentum) * running[channels] + norm.momentum * unbiased);
 }
 
-/* batch_norm_forward_relu_f32: out = y.
+/* batch_norm_forward_normalize_f32: out = y.
  * z, stats, parameters in;  out overwritten. */
-extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_forward_relu_f32(const BatchNorm norm) {
+extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_forward_normalize_f32(const BatchNorm norm) {
     const Affine affine = affine_of(norm);
     Way way = way_of(norm);
     float4 z[AHEAD];
@@ -181,7 +188,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_forward_relu_f3
             z[i] = __ldg(quad_of(norm.z, way));
             to[i] = quad_of(norm.out, way);
         },
-        [&](int i, int) { *to[i] = relu(value(affine, z[i] - affine.mean)); });
+        [&](int i, int) { *to[i] = raised(value(affine, z[i] - affine.mean), norm.floor); });
 }
 
 /* batch_norm_backward_sums_f32: dbeta[c] = sum g, dgamma[c] = sum g*normal.
@@ -199,7 +206,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_backward_sums_f
                 dy[i] = __ldg(quad_of(norm.dy, way));
             },
             [&](int i, int) {
-                const float4 d = z[i] - affine.mean, g = masked(value(affine, d), dy[i]);
+                const float4 d = z[i] - affine.mean, g = masked(value(affine, d), dy[i], norm.floor);
                 gs = gs + g;
                 products = fma(g, d, products);
             });
@@ -236,7 +243,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_backward_data_f
             to[i] = quad_of(norm.out, way);
         },
         [&](int i, int) {
-            const float4 d = z[i] - affine.mean, g = masked(value(affine, d), dy[i]);
+            const float4 d = z[i] - affine.mean, g = masked(value(affine, d), dy[i], norm.floor);
             *to[i] = affine.scale * fma(d, slope, g + offset);
         });
 }

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Files and folders that appear whole or not at all.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -36,6 +36,34 @@ where
         let _ = fs::remove_file(&temporary);
         Error::io(path, "write", e)
     })
+}
+
+/// Makes a folder through `fill`, which is given another one beside `path` that is then renamed. Whatever fails, nothing is left.
+///
+/// # Errors
+/// [`Error::Argument`] when something lies at `path`, an empty folder apart; [`Error::Io`] when it cannot be made; what `fill` returns.
+#[cfg(feature = "train")]
+pub(crate) fn make_whole<F>(path: &Path, fill: F) -> Result<()>
+where
+    F: FnOnce(&Path) -> Result<()>,
+{
+    let occupied = fs::read_dir(path).map(|mut entries| entries.next().is_some());
+    if occupied.unwrap_or(fs::symlink_metadata(path).is_ok()) {
+        let problem = format!("{}: is there already: name another folder", path.display());
+        return Err(Error::Argument(problem));
+    }
+    let Some(name) = path.file_name() else {
+        return Err(Error::Argument(format!("{}: names no folder: give it a name", path.display())));
+    };
+    let hidden = path.with_file_name(format!(".{}.{}.part", name.display(), std::process::id()));
+    let creating = |e| Error::io(path, "create", e);
+    fs::create_dir(&hidden).map_err(creating)?;
+    let made = fill(&hidden).and_then(|()| fs::rename(&hidden, path).map_err(creating));
+    if made.is_err() {
+        // The first error is the one worth telling.
+        let _ = fs::remove_dir_all(&hidden);
+    }
+    made
 }
 
 /// What [`write_whole`] writes through.

@@ -39,6 +39,8 @@ enum Command {
     Readers(cli::readers::Options),
     /// The table of clinical features: t test, chi-square, Fisher
     Cohort(cli::cohort::Options),
+    /// Make phantom crops: no clinical evidence
+    Phantom(cli::phantom::Options),
     /// Compare every layer with a libtorch reference
     Verify(cli::verify::Options),
     /// Measure the latency per node and per layer
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Evaluate(options) => cli::evaluate::run(&options),
         Command::Readers(options) => cli::readers::run(&options),
         Command::Cohort(options) => cli::cohort::run(&options),
+        Command::Phantom(options) => cli::phantom::run(&options),
         Command::Verify(options) => cli::verify::run(&options),
         Command::Bench(options) => cli::bench::run(&options),
         #[cfg(any(feature = "cuda", feature = "sim"))]

@@ -186,10 +186,7 @@ fn bad_input_gives_one_sentence() {
         &["verify", "--reference", &reference("train-classes-freeze0"), "--weights", &w],
         "head is `classes`, and the weights have 1 outputs",
     );
-    refused(
-        &["verify", "--reference", &reference("train-logit-freeze3"), "--fuse", "none"],
-        "leave --fuse out",
-    );
+    refused(&["plan", "--train", "--recompute", "--fuse", "none"], "leave out --recompute");
     refused(&["unknown"], "unrecognized subcommand");
 }
 
@@ -278,6 +275,8 @@ fn plan_counts_the_work_of_the_network() {
     assert_eq!(flops, 3 * 2 * 5_711_168_096);
     let text = ok(&["plan", "--fuse", "none"]);
     assert!(text.contains("batch_norm") && text.contains("concat") && text.contains("arena"));
+    let text = ok(&["plan", "--train", "--freeze", "3", "--fuse", "none"]);
+    assert!(text.contains("relu_backward") && text.contains("concat_backward"), "{text}");
 }
 
 #[test]

@@ -12,9 +12,9 @@ use nodal::program::Fusion;
 use nodal::reference::{Reference, Report, Tolerances};
 
 /// Replays one file; prints the worst of each group and what fails.
-fn replay(path: &Path, device: &Device, tolerances: &Tolerances) -> Report {
+fn replay(path: &Path, device: &Device, fusion: Fusion, tolerances: &Tolerances) -> Report {
     let reference = Reference::open(path).unwrap();
-    let report = reference.verify(&reference.weights().unwrap(), device, Fusion::Full, tolerances).unwrap();
+    let report = reference.verify(&reference.weights().unwrap(), device, fusion, tolerances).unwrap();
     for row in report.tensors.iter().filter(|row| !row.passed()) {
         println!("{}: {} {:.2e}, {}", path.display(), row.name, row.relative_l2, row.note);
     }
@@ -34,13 +34,12 @@ fn training_matches_libtorch() {
     for path in &files {
         for isa in Isa::available() {
             let device = Device::open(&format!("cpu:{}", isa.name()), Some(2)).unwrap();
-            assert!(
-                replay(path, &device, &Tolerances::default()).passed(),
-                "{}: {}",
-                path.display(),
-                isa.name()
-            );
+            let report = replay(path, &device, Fusion::Full, &Tolerances::default());
+            assert!(report.passed(), "{}: {}", path.display(), isa.name());
         }
+        let device = Device::open("cpu", Some(2)).unwrap();
+        let report = replay(path, &device, Fusion::None, &Tolerances::default());
+        assert!(report.passed(), "{}: unfused", path.display());
     }
 }
 
@@ -51,9 +50,9 @@ fn a_dump_is_repeated_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
     let dump = folder.path().join("dump.safetensors");
     let device = |threads| Device::open("cpu", Some(threads)).unwrap();
-    let report = replay(path, &device(1), &Tolerances::default());
+    let report = replay(path, &device(1), Fusion::Full, &Tolerances::default());
     Reference::open(path).unwrap().dump(&report).unwrap().save_safetensors(&dump).unwrap();
-    assert!(replay(&dump, &device(3), &Tolerances::parse("0").unwrap()).passed());
+    assert!(replay(&dump, &device(3), Fusion::Full, &Tolerances::parse("0").unwrap()).passed());
 }
 
 #[cfg(feature = "sim")]
@@ -61,7 +60,7 @@ fn a_dump_is_repeated_bit_for_bit() {
 fn training_matches_libtorch_on_the_simulator() {
     let device = Device::open("sim", None).unwrap();
     for path in common::references("train-") {
-        assert!(replay(&path, &device, &Tolerances::default()).passed(), "{}", path.display());
+        assert!(replay(&path, &device, Fusion::Full, &Tolerances::default()).passed(), "{}", path.display());
     }
 }
 
@@ -80,6 +79,9 @@ fn training_matches_libtorch_on_cuda() {
         }
     };
     for path in common::references("train-") {
-        assert!(replay(&path, &device, &Tolerances::default()).passed(), "{}", path.display());
+        for fusion in [Fusion::Full, Fusion::None] {
+            let report = replay(&path, &device, fusion, &Tolerances::default());
+            assert!(report.passed(), "{}, {fusion:?}", path.display());
+        }
     }
 }

@@ -7,6 +7,7 @@ pub mod devices;
 pub mod evaluate;
 pub mod init;
 mod network;
+pub mod phantom;
 pub mod plan;
 pub mod predict;
 pub mod readers;

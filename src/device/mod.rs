@@ -8,6 +8,8 @@ pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod engine;
+#[cfg(test)]
+mod fusion_tests;
 #[cfg(feature = "sim")]
 mod sim;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! change. Bounds are those of a layer, 2e-6 in relative L2 norm on the cpu and 3e-6 elsewhere, unless a test says why another.
 
 mod batch_norm;
+mod elementwise;
 mod last_layer;
 mod pool2d;
 mod sgd;

@@ -11,7 +11,7 @@ const fn kernel(name: &'static str) -> Kernel {
 }
 
 pub(super) const STATS: Kernel = kernel("batch_norm_forward_stats_f32");
-pub(super) const RELU: Kernel = kernel("batch_norm_forward_relu_f32");
+pub(super) const NORMALIZE: Kernel = kernel("batch_norm_forward_normalize_f32");
 pub(super) const SUMS: Kernel = kernel("batch_norm_backward_sums_f32");
 pub(super) const DATA: Kernel = kernel("batch_norm_backward_data_f32");
 
@@ -28,6 +28,7 @@ struct Pass {
     gradients: Option<View>,
     running: Option<View>,
     momentum: f32,
+    relu: bool,
     cut: Option<SumCut>,
 }
 
@@ -44,23 +45,29 @@ impl Pass {
             gradients: None,
             running: None,
             momentum: 0.0,
+            relu: false,
             cut: None,
         };
         Some(match op {
             TrainOp::BatchNormStats { input, stats, running, momentum, cut, .. } => {
                 Pass { running: Some(*running), momentum: *momentum, cut: *cut, ..pass(STATS, input, stats) }
             }
-            TrainOp::Normalize { input, stats, parameters, output, .. } => {
-                Pass { out: Some(*output), parameters: Some(*parameters), ..pass(RELU, input, stats) }
-            }
-            TrainOp::NormalizeSums { input, stats, parameters, dy, gradients, cut, .. } => Pass {
+            TrainOp::Normalize { input, stats, parameters, relu, output, .. } => Pass {
+                out: Some(*output),
+                parameters: Some(*parameters),
+                relu: *relu,
+                ..pass(NORMALIZE, input, stats)
+            },
+            TrainOp::NormalizeSums { input, stats, parameters, relu, dy, gradients, cut, .. } => Pass {
+                relu: *relu,
                 dy: Some(*dy),
                 parameters: Some(*parameters),
                 gradients: Some(*gradients),
                 cut: *cut,
                 ..pass(SUMS, input, stats)
             },
-            TrainOp::NormalizeBackward { input, stats, parameters, gradients, dy, dz, .. } => Pass {
+            TrainOp::NormalizeBackward { input, stats, parameters, relu, gradients, dy, dz, .. } => Pass {
+                relu: *relu,
                 dy: Some(*dy),
                 out: Some(*dz),
                 parameters: Some(*parameters),
@@ -102,6 +109,7 @@ pub(super) fn launch(program: &Program, op: &TrainOp, images: usize) -> Option<L
         .pointer(array(sliced.and_then(|cut| cut.workspace)))
         .pointer(sliced.and_then(|cut| tickets(program, cut.first_ticket, quads)))
         .doubles([BATCH_NORM_EPS, f64::from(pass.momentum)])
-        .ints([images, (images * z.shape.h * z.shape.w).div_ceil(slices).next_multiple_of(THREADS)]);
+        .ints([images, (images * z.shape.h * z.shape.w).div_ceil(slices).next_multiple_of(THREADS)])
+        .floats([if pass.relu { 0.0 } else { f32::NAN }]);
     Some(parameters.launch(pass.kernel, [slices, quads, 1]))
 }

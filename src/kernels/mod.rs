@@ -11,6 +11,7 @@ mod conv2d_backward_weight;
 mod crop;
 mod dropout;
 mod elementwise;
+mod elementwise_backward;
 mod embedded;
 mod launch;
 mod linear;
@@ -46,7 +47,8 @@ pub fn all() -> Vec<Kernel> {
         &elementwise,
         &[linear::LINEAR, softmax::SOFTMAX, pack::COLUMN_PAIRS, crop::CROP],
         &pools,
-        &[batch_norm::STATS, batch_norm::RELU, batch_norm::SUMS, batch_norm::DATA],
+        &[batch_norm::STATS, batch_norm::NORMALIZE, batch_norm::SUMS, batch_norm::DATA],
+        &[elementwise_backward::RELU, elementwise_backward::CONCAT],
         &[pool2d_backward::MAX, pool2d_backward::AVERAGE, pool2d_backward::GLOBAL_AVERAGE],
         &[linear_backward::LINEAR_BACKWARD, dropout::DROPOUT, loss::LOSS, sgd::NORM, sgd::UPDATE],
     ]

@@ -4,10 +4,11 @@ use super::conv2d::whole;
 use super::launch::Launch;
 use super::parameters::MapView;
 use super::{
-    batch_norm, conv2d_backward_weight, dropout, linear_backward, loss, pack_filters, pool2d_backward, sgd,
+    batch_norm, conv2d_backward_weight, dropout, elementwise_backward, linear_backward, loss, pack_filters,
+    pool2d_backward, sgd,
 };
 use crate::network::Window;
-use crate::program::{PoolBackward, Program, TrainOp, View};
+use crate::program::{GradientCopy, PoolBackward, Program, TrainOp, View};
 
 /// Why the kernels cannot take `op`; `None` where they can.
 pub(super) fn refusal(program: &Program, op: &TrainOp) -> Option<&'static str> {
@@ -40,7 +41,12 @@ pub(super) fn refusal(program: &Program, op: &TrainOp) -> Option<&'static str> {
         TrainOp::Pool2dBackward { window: Window { kernel: (r, s), .. }, .. } if r * s > 256 => {
             Some("the kernels of pools take windows of at most 256 values")
         }
+        TrainOp::ConcatBackward { parts } if parts.len() > elementwise_backward::MAX_PARTS => {
+            Some("more inputs than the kernel of a concat's gradient takes")
+        }
         TrainOp::Dropout { .. }
+        | TrainOp::ReluBackward { .. }
+        | TrainOp::ConcatBackward { .. }
         | TrainOp::Loss { .. }
         | TrainOp::GlobalAvgPoolBackward { .. }
         | TrainOp::Pool2dBackward { .. } => None,
@@ -71,6 +77,13 @@ pub(super) fn launch(program: &Program, op: &TrainOp, images: usize, constants: 
         }
         TrainOp::Conv2dBackwardWeight { conv, dz, gradients, cut: Some(cut) } => {
             conv2d_backward_weight::launch(program, conv, *dz, gradients, cut, images)
+        }
+        TrainOp::ReluBackward { output, dy, dx, accumulate } => {
+            elementwise_backward::launch_relu(view(output), view(dy), view(dx), *accumulate)
+        }
+        TrainOp::ConcatBackward { parts } => {
+            let part = |part: &GradientCopy| (view(&part.dy), view(&part.dx), part.accumulate);
+            elementwise_backward::launch_concat(&parts.iter().map(part).collect::<Vec<_>>())
         }
         TrainOp::GlobalAvgPoolBackward { dy, dx } => pool2d_backward::launch_global(view(dy), view(dx)),
         TrainOp::Pool2dBackward { kind, window, dy, dx, accumulate } => {

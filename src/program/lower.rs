@@ -178,7 +178,7 @@ impl Lowering<'_> {
     }
 
     /// One layer by itself; a `BasicConv2d` becomes three steps.
-    fn lower_alone(&mut self, layer: LayerId) {
+    pub fn lower_alone(&mut self, layer: LayerId) {
         let network = self.network;
         let this = &network.layers[layer];
         let name = this.name.as_str();
@@ -197,8 +197,8 @@ impl Lowering<'_> {
                 vec![ConvPart { layer: name.into(), output: conv, epilogue: Epilogue::None }],
             );
             let bn = self.buffer(&format!("{name}.bn"), this.output);
-            self.outputs.push((format!("{name}.conv"), conv));
-            self.outputs.push((format!("{name}.bn"), bn));
+            self.call(&format!("{name}.conv"), conv);
+            self.call(&format!("{name}.bn"), bn);
             let batch_norm = StepOp::BatchNorm { layer: name.into(), input: conv, output: bn };
             self.push(&format!("{name}.bn"), level + 1, batch_norm);
             let output = self.buffer(name, this.output);
@@ -257,7 +257,17 @@ impl Lowering<'_> {
 
     pub fn define(&mut self, layer: LayerId, view: View, ready: usize) {
         self.values.insert(layer, Value { view, ready });
-        self.outputs.push((self.network.layers[layer].name.clone(), view));
+        self.call(&self.network.layers[layer].name, view);
+    }
+
+    /// Has `view` among the outputs, called `name`.
+    pub fn call(&mut self, name: &str, view: View) {
+        self.outputs.push((name.to_string(), view));
+    }
+
+    /// What has a name so far.
+    pub fn outputs(&self) -> &[(String, View)] {
+        &self.outputs
     }
 
     pub fn push(&mut self, name: &str, level: usize, op: StepOp) {

@@ -29,8 +29,8 @@ pub use step::{
     Average, Conv2d, Conv2dGroup, ConvPart, Epilogue, Filters, Phase, Pool2d, PoolKind, Step, StepOp,
 };
 pub use train::{
-    Controls, LayerFilters, Learned, LearnedFilters, LearnedSet, MemoryUse, Packing, PoolBackward, SumCut,
-    TrainOp, Training, Transposed, WeightCut,
+    Controls, GradientCopy, LayerFilters, Learned, LearnedFilters, LearnedSet, MemoryUse, Packing,
+    PoolBackward, SumCut, TrainOp, Training, Transposed, WeightCut,
 };
 #[cfg(any(feature = "cuda", feature = "sim"))]
 pub(crate) use train::{STEP_PIXELS, map_slices, weight_columns, weight_steps, weight_tiles};
@@ -237,7 +237,8 @@ pub struct Program {
     /// Where the probabilities of the classes are found, two where there is one logit.
     pub probabilities: View,
     /// Where each layer's output lies: valid after a run only under [`Keep::Layers`]. Layers that fusion dissolved
-    /// (a pool moved behind its convolution) are absent. Without fusion `NAME.conv` and `NAME.bn` stand here too.
+    /// (a pool moved behind its convolution) are absent. Without fusion `NAME.conv` and `NAME.bn` stand here too. In a program
+    /// for training the gradient of each of these, where one is taken, is called `grad.NAME`.
     pub outputs: Vec<(String, View)>,
     /// Counters of finished slices, 32-bit, zero before the first run and after each; where convolutions are cut along
     /// their sums.

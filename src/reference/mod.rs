@@ -137,7 +137,7 @@ impl Reference {
     /// Runs or trains the network on `device` and compares every tensor of the file with what comes out.
     ///
     /// # Errors
-    /// [`Error::Tensor`] for weights that do not fit, [`Error::Argument`] for training unfused, [`Error::Device`] or
+    /// [`Error::Tensor`] for weights that do not fit, [`Error::Argument`] for training that is not planned, [`Error::Device`] or
     /// [`Error::Memory`] from the device. A tensor that differs or is missing is no error but a row of the report.
     pub fn verify(
         &self,

@@ -1,5 +1,6 @@
 //! A folder with files in which the binary is driven.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 /// A folder that goes when it is dropped.
@@ -13,9 +14,16 @@ impl Folder {
         folder
     }
 
-    /// Writes a file into it.
+    /// Writes a file into it, or below.
     pub fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.0.path().join(name), text).unwrap();
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        self.0.path()
     }
 
     fn run(&self, arguments: &[&str]) -> Output {

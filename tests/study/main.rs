@@ -1,4 +1,4 @@
-//! The commands of a study, `evaluate`, `readers` and `cohort`, as a user drives them.
+//! The commands of a study, `evaluate`, `readers`, `cohort` and `phantom`, as a user drives them.
 #![cfg(all(feature = "cli", feature = "cpu"))]
 #![allow(clippy::unwrap_used)] // a test may panic
 
@@ -6,4 +6,5 @@ mod cohort;
 mod evaluate;
 mod folder;
 mod paper;
+mod phantom;
 mod readers;

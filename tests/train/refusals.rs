@@ -46,18 +46,7 @@ fn what_cannot_be_trained_is_refused_in_one_sentence_and_leaves_nothing() {
         "one value a channel",
     );
     place.refused(
-        &[
-            "train",
-            "data",
-            "--weights",
-            "w.safetensors",
-            "--out",
-            "run",
-            "--batch",
-            "100000",
-            "--size",
-            "299",
-        ],
+        &["train", "data", "--weights", "w.safetensors", "--out", "run", "--batch", "1500", "--size", "299"],
         "is the largest that fits",
     );
     place.refused(&["train", "--resume", "data"], "is no run: config.json is missing");

@@ -6,7 +6,7 @@
 //! distributed system", CACM 21(7), 1978, as vectors: Mattern, "Virtual time and global states of distributed systems", 1989.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many releases of each block are known.
 type Clock = HashMap<u32, u32>;
@@ -22,6 +22,7 @@ fn merge(into: &mut Clock, from: &Clock) {
 #[derive(Default)]
 pub(crate) struct Order {
     places: Mutex<HashMap<u64, Clock>>,
+    turn: Mutex<()>,
 }
 
 /// What a block knows of others.
@@ -56,6 +57,11 @@ impl Knowledge {
 }
 
 impl Order {
+    /// While this is held no other atomic happens: what one learns and what it finds in memory must be of one moment.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// An atomic of `warp` of `block` at `address`, a release if `releases`.
     pub fn atomic(&self, address: u64, knowledge: &mut Knowledge, warp: usize, block: u32, releases: bool) {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);

@@ -38,6 +38,9 @@ pub struct Options {
     /// Take what the backward pass reads again instead of keeping it, with --train
     #[arg(long, requires = "train")]
     recompute: bool,
+    /// How much is fused, with --train
+    #[arg(long, default_value = "full", requires = "train", hide_default_value = true)]
+    fuse: super::plan::Fuse,
     /// Weights, .safetensors or .pth [default: random ones]
     #[arg(long, value_name = "W")]
     weights: Option<PathBuf>,

@@ -32,8 +32,12 @@ pub fn program(
     let network = super::network(weights, size)?;
     let training =
         Some(Training { freeze: options.freeze, recompute: options.recompute, ..Training::default() });
-    let options =
-        nodal::program::Options { training, ..nodal::program::Options::new(options.batch, device.target()) };
+    let fusion = options.fuse.into();
+    let options = nodal::program::Options {
+        fusion,
+        training,
+        ..nodal::program::Options::new(options.batch, device.target())
+    };
     Ok(Program::lower(&network, &options)?)
 }
 

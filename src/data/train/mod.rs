@@ -14,7 +14,7 @@ mod digest;
 mod images;
 mod loader;
 mod mean;
-mod random;
+pub(crate) mod random;
 mod rotate;
 mod split;
 mod split_file;

@@ -5,7 +5,7 @@ use crate::weights::random;
 
 /// Numbers of 64 random bits, and streams below.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stream(u64);
+pub(crate) struct Stream(u64);
 
 impl Stream {
     /// The stream called `name` under `seed`.

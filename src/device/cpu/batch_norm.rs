@@ -1,7 +1,8 @@
-//! Batch norm by the batch's own statistics, with ReLU, forward and backward. With M = N·H·W values a channel,
+//! Batch norm by the batch's own statistics, with ReLU or without, forward and backward. With M = N·H·W values a channel,
 //!
-//! mean = Σ z/M, s = 1/√(Σ (z − mean)²/M + ε), ẑ = (z − mean)·s, y = max(γ·ẑ + β, 0);
-//! g = dy where y > 0, else 0; dβ = Σ g, dγ = Σ g·ẑ, dz = γ·s·(g − dβ/M − ẑ·dγ/M).
+//! mean = Σ z/M, s = 1/√(Σ (z − mean)²/M + ε), ẑ = (z − mean)·s, v = γ·ẑ + β;
+//! with ReLU y = max(v, 0), g = dy where v > 0, else 0; without y = v, g = dy;
+//! dβ = Σ g, dγ = Σ g·ẑ, dz = γ·s·(g − dβ/M − ẑ·dγ/M).
 //!
 //! Source: Ioffe and Szegedy, arXiv 1502.03167; torch.nn.BatchNorm2d in training mode, whose running variance is the unbiased one.
 //!
@@ -31,6 +32,8 @@ pub(super) struct BatchNorm {
     pub parameters: usize,
     /// dγ, then dβ.
     pub gradients: usize,
+    /// Whether ReLU follows in the same step.
+    pub relu: bool,
     pub pass: Pass,
 }
 
@@ -99,7 +102,7 @@ unsafe fn unit_body<S: Simd>(op: &BatchNorm, unit: usize, images: usize, arena: 
                 for image in own {
                     let (z, y) = (arena.add(at(&op.input, image)), arena.add(at(y, image)));
                     for i in (0..pixels * 16).step_by(16) {
-                        S::store(y.add(i), S::max(S::zero(), norm.value(norm.centred(z.add(i)))));
+                        S::store(y.add(i), norm.forward(z.add(i)));
                     }
                 }
             }
@@ -198,6 +201,7 @@ struct Norm<S: Simd> {
     /// γ·s.
     scale: S::V,
     shift: S::V,
+    relu: bool,
     inv_std: [f32; 16],
 }
 
@@ -214,6 +218,7 @@ impl<S: Simd> Norm<S> {
                 minus_mean: S::load(minus_mean.as_ptr()),
                 scale: S::mul(S::load(parameters), S::load(inv_std.as_ptr())),
                 shift: S::load(parameters.add(op.input.c)),
+                relu: op.relu,
                 inv_std,
             }
         }
@@ -233,13 +238,23 @@ impl<S: Simd> Norm<S> {
         unsafe { S::mul_add(centred, self.scale, self.shift) }
     }
 
+    /// y.
+    #[inline(always)]
+    unsafe fn forward(&self, z: *const f32) -> S::V {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let value = self.value(self.centred(z));
+            if self.relu { S::max(S::zero(), value) } else { value }
+        }
+    }
+
     /// g and z − mean.
     #[inline(always)]
     unsafe fn back(&self, z: *const f32, dy: *const f32) -> (S::V, S::V) {
         // SAFETY: the caller's contract.
         unsafe {
-            let centred = self.centred(z);
-            (S::where_positive(self.value(centred), S::load(dy)), centred)
+            let (centred, dy) = (self.centred(z), S::load(dy));
+            (if self.relu { S::where_positive(self.value(centred), dy) } else { dy }, centred)
         }
     }
 }

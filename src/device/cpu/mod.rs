@@ -11,6 +11,7 @@ mod conv2d_backward_weight;
 mod crop;
 mod dropout;
 mod elementwise;
+mod elementwise_backward;
 mod filter;
 mod linear;
 mod linear_backward;

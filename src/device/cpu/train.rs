@@ -2,6 +2,7 @@
 
 use super::batch_norm::{BatchNorm, Pass};
 use super::dropout::Dropout;
+use super::elementwise_backward::ElementwiseBackward;
 use super::linear_backward::LinearBackward;
 use super::loss::Loss;
 use super::map_view;
@@ -10,11 +11,13 @@ use super::sgd::{GradientNorm, Update};
 use super::simd::Isa;
 use crate::error::{Error, Result};
 use crate::network::AvgPoolPadding;
-use crate::program::{PoolBackward, Program, TrainOp, View};
+use crate::program::{GradientCopy, PoolBackward, Program, TrainOp, View};
 
 /// One training step, ready to run.
 pub(super) enum TrainTask {
     BatchNorm(BatchNorm),
+    /// Of ReLU, or of each input of a concat.
+    ElementwiseBackward(Vec<ElementwiseBackward>),
     Pool2dBackward(Pool2dBackward),
     GlobalAvgPoolBackward(GlobalAvgPoolBackward),
     LinearBackward(LinearBackward),
@@ -37,6 +40,17 @@ impl TrainTask {
             | TrainOp::Normalize { .. }
             | TrainOp::NormalizeSums { .. }
             | TrainOp::NormalizeBackward { .. } => TrainTask::BatchNorm(batch_norm(isa, program, op)?),
+            TrainOp::ReluBackward { output, dy, dx, accumulate } => {
+                let (relu, dy, dx, accumulate) = (Some(view(output)), view(dy), view(dx), *accumulate);
+                TrainTask::ElementwiseBackward(vec![ElementwiseBackward { isa, relu, dy, dx, accumulate }])
+            }
+            TrainOp::ConcatBackward { parts } => {
+                let copy = |part: &GradientCopy| {
+                    let (dy, dx, accumulate) = (view(&part.dy), view(&part.dx), part.accumulate);
+                    ElementwiseBackward { isa, relu: None, dy, dx, accumulate }
+                };
+                TrainTask::ElementwiseBackward(parts.iter().map(copy).collect())
+            }
             TrainOp::Dropout { input, output, controls, keep } => {
                 let (input, output) = (view(input), view(output));
                 TrainTask::Dropout(Dropout { input, output, controls: place(controls), keep: *keep })
@@ -96,6 +110,7 @@ impl TrainTask {
     pub fn units(&self, images: usize) -> usize {
         match self {
             TrainTask::BatchNorm(op) => op.units(images),
+            TrainTask::ElementwiseBackward(parts) => parts.iter().map(|part| part.units(images)).sum(),
             TrainTask::Pool2dBackward(pool) => pool.units(images),
             TrainTask::GlobalAvgPoolBackward(pool) => pool.units(images),
             TrainTask::LinearBackward(linear) => linear.units(images),
@@ -110,11 +125,20 @@ impl TrainTask {
     ///
     /// # Safety
     /// As [`Task::run`](super::task::Task::run); each unit runs once in a run.
-    pub unsafe fn run(&self, unit: usize, images: usize, arena: *mut f32) {
+    pub unsafe fn run(&self, mut unit: usize, images: usize, arena: *mut f32) {
         // SAFETY: the caller's contract; places lie inside the arena by the program's construction.
         unsafe {
             match self {
                 TrainTask::BatchNorm(op) => op.run(unit, images, arena),
+                TrainTask::ElementwiseBackward(parts) => {
+                    for part in parts {
+                        let own = part.units(images);
+                        if unit < own {
+                            return part.run(unit, arena);
+                        }
+                        unit -= own;
+                    }
+                }
                 TrainTask::Pool2dBackward(pool) => pool.run(unit, arena),
                 TrainTask::GlobalAvgPoolBackward(pool) => pool.run(unit, arena),
                 TrainTask::LinearBackward(linear) => linear.run(unit, images, arena),
@@ -138,6 +162,7 @@ fn batch_norm(isa: Isa, program: &Program, op: &TrainOp) -> Result<BatchNorm> {
         stats: place(stats),
         parameters,
         gradients,
+        relu: false,
         pass,
     };
     Ok(match op {
@@ -145,16 +170,17 @@ fn batch_norm(isa: Isa, program: &Program, op: &TrainOp) -> Result<BatchNorm> {
             let (running, momentum) = (place(running), *momentum);
             make(input, stats, 0, 0, Pass::Stats { running, momentum, partials: partials(input) })
         }
-        TrainOp::Normalize { input, stats, parameters, output, .. } => {
-            make(input, stats, place(parameters), 0, Pass::Normalize { y: view(output) })
+        TrainOp::Normalize { input, stats, parameters, relu, output, .. } => {
+            let pass = Pass::Normalize { y: view(output) };
+            BatchNorm { relu: *relu, ..make(input, stats, place(parameters), 0, pass) }
         }
-        TrainOp::NormalizeSums { input, stats, parameters, dy, gradients, .. } => {
+        TrainOp::NormalizeSums { input, stats, parameters, relu, dy, gradients, .. } => {
             let pass = Pass::Sums { dy: view(dy), partials: partials(input) };
-            make(input, stats, place(parameters), place(gradients), pass)
+            BatchNorm { relu: *relu, ..make(input, stats, place(parameters), place(gradients), pass) }
         }
-        TrainOp::NormalizeBackward { input, stats, parameters, gradients, dy, dz, .. } => {
+        TrainOp::NormalizeBackward { input, stats, parameters, relu, gradients, dy, dz, .. } => {
             let pass = Pass::Backward { dy: view(dy), dz: view(dz) };
-            make(input, stats, place(parameters), place(gradients), pass)
+            BatchNorm { relu: *relu, ..make(input, stats, place(parameters), place(gradients), pass) }
         }
         _ => return Err(unknown()),
     })

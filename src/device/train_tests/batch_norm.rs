@@ -1,4 +1,4 @@
-//! Batch norm by the batch's own statistics, with ReLU.
+//! Batch norm by the batch's own statistics, with ReLU and without.
 
 use super::{Bench, close, devices, is_gradient, values, wide};
 use crate::device::Device;
@@ -23,6 +23,7 @@ struct Reference {
     shape: MapShape,
     z: Vec<f64>,
     parameters: Vec<f64>,
+    relu: bool,
 }
 
 impl Reference {
@@ -63,12 +64,18 @@ impl Reference {
     }
 
     fn forward(&self, stats: &[f64]) -> Vec<f64> {
-        (0..self.z.len()).map(|i| self.value(stats, i).1.max(0.0)).collect()
+        let floor = if self.relu { 0.0 } else { f64::NEG_INFINITY };
+        (0..self.z.len()).map(|i| self.value(stats, i).1.max(floor)).collect()
+    }
+
+    /// Whether the gradient of a value γ·ẑ + β goes on.
+    fn passes(&self, value: f64) -> bool {
+        value > 0.0 || !self.relu
     }
 
     /// dγ, then dβ.
     fn sums_backward(&self, stats: &[f64], dy: &[f64]) -> Vec<f64> {
-        let g = |i: usize| if self.value(stats, i).1 > 0.0 { dy[i] } else { 0.0 };
+        let g = |i: usize| if self.passes(self.value(stats, i).1) { dy[i] } else { 0.0 };
         let gamma = self.sums(|i| g(i) * self.value(stats, i).0);
         gamma.into_iter().chain(self.sums(g)).collect()
     }
@@ -77,7 +84,7 @@ impl Reference {
         let channels = self.shape.c;
         let one = |i: usize| {
             let ((normal, y), c) = (self.value(stats, i), self.channel(i));
-            let g = if y > 0.0 { dy[i] } else { 0.0 };
+            let g = if self.passes(y) { dy[i] } else { 0.0 };
             let rest = g - sums[channels + c] / self.count() - normal * sums[c] / self.count();
             self.parameters[c] * stats[channels + c] * rest
         };
@@ -93,8 +100,8 @@ fn inputs(n: usize, shape: MapShape, offset: f32) -> (Vec<f32>, Vec<f32>) {
     (z, signs.chain(values(3, shape.c)).collect())
 }
 
-fn reference(n: usize, shape: MapShape, z: &[f32], parameters: &[f32]) -> Reference {
-    Reference { n, shape, z: wide(z), parameters: wide(parameters) }
+fn reference(n: usize, shape: MapShape, z: &[f32], parameters: &[f32], relu: bool) -> Reference {
+    Reference { n, shape, z: wide(z), parameters: wide(parameters), relu }
 }
 
 fn float32(values: &[f64]) -> Vec<f32> {
@@ -119,7 +126,7 @@ fn statistics() {
             bench.put(running, &before);
             let ours = bench.run(n, &[stats, running]);
 
-            let reference = reference(n, shape, &z, &parameters);
+            let reference = reference(n, shape, &z, &parameters, true);
             let [mean, variance] = reference.moments();
             let unbiased = variance.iter().map(|v| v * reference.count() / (reference.count() - 1.0));
             let new: Vec<f64> = mean.iter().copied().chain(unbiased).collect();
@@ -137,9 +144,9 @@ fn statistics() {
 }
 
 /// The three passes that read statistics, on statistics and sums that are given.
-fn check_passes(device: &Device, n: usize, shape: MapShape) {
+fn check_passes(device: &Device, n: usize, shape: MapShape, relu: bool) {
     let (z, parameters) = inputs(n, shape, 0.25);
-    let reference = reference(n, shape, &z, &parameters);
+    let reference = reference(n, shape, &z, &parameters, relu);
     let dy = values(5, z.len());
     let stats = float32(&reference.stats());
     let sums = float32(&reference.sums_backward(&wide(&stats), &wide(&dy)));
@@ -157,6 +164,7 @@ fn check_passes(device: &Device, n: usize, shape: MapShape) {
         input,
         stats: stats_at,
         parameters: parameters_at,
+        relu,
         output: y_at,
     };
     maker.step("y", StepOp::Train(op));
@@ -165,6 +173,7 @@ fn check_passes(device: &Device, n: usize, shape: MapShape) {
         input,
         stats: stats_at,
         parameters: parameters_at,
+        relu,
         dy: dy_at,
         gradients,
         cut: None,
@@ -175,6 +184,7 @@ fn check_passes(device: &Device, n: usize, shape: MapShape) {
         input,
         stats: stats_at,
         parameters: parameters_at,
+        relu,
         gradients: sums_at,
         dy: dy_at,
         dz: dz_at,
@@ -189,7 +199,7 @@ fn check_passes(device: &Device, n: usize, shape: MapShape) {
     let ours = bench.run(n, &[y_at, gradients, dz_at]);
 
     let (stats, dy) = (wide(&stats), wide(&dy));
-    let what = |what: &str| format!("{what} of {n}×{shape:?}");
+    let what = |what: &str| format!("{what} of {n}×{shape:?}, ReLU {relu}");
     close(device, &what("y"), &ours[0], &reference.forward(&stats), bound(device));
     close(device, &what("sums"), &ours[1], &reference.sums_backward(&stats, &dy), bound(device));
     close(device, &what("dz"), &ours[2], &reference.backward(&stats, &wide(&sums), &dy), bound(device));
@@ -202,7 +212,9 @@ fn check_passes(device: &Device, n: usize, shape: MapShape) {
 #[test]
 fn normalize_and_its_gradients() {
     for (device, (n, shape)) in devices().into_iter().flat_map(|d| CASES.map(|case| (d.clone(), case))) {
-        check_passes(&device, n, shape);
+        for relu in [true, false] {
+            check_passes(&device, n, shape, relu);
+        }
     }
 }
 
@@ -233,22 +245,24 @@ fn the_reference_is_the_gradient_of_the_forward_formula() {
     let (n, shape) = (3, MapShape { c: 16, h: 5, w: 7 });
     let (z, parameters) = inputs(n, shape, 0.25);
     let dy = wide(&values(5, z.len()));
-    let reference = reference(n, shape, &z, &parameters);
-    let stats = reference.stats();
-    let sums = reference.sums_backward(&stats, &dy);
-    let loss = |z: &[f64], parameters: &[f64]| {
-        let at = Reference { n, shape, z: z.to_vec(), parameters: parameters.to_vec() };
-        at.forward(&at.stats()).iter().zip(&dy).map(|(y, dy)| y * dy).sum::<f64>()
-    };
-    is_gradient("dz", &reference.z, &reference.backward(&stats, &sums, &dy), |z| {
-        loss(z, &reference.parameters)
-    });
-    is_gradient("dγ, dβ", &reference.parameters, &sums, |p| loss(&reference.z, p));
+    for relu in [true, false] {
+        let reference = reference(n, shape, &z, &parameters, relu);
+        let stats = reference.stats();
+        let sums = reference.sums_backward(&stats, &dy);
+        let loss = |z: &[f64], parameters: &[f64]| {
+            let at = Reference { n, shape, z: z.to_vec(), parameters: parameters.to_vec(), relu };
+            at.forward(&at.stats()).iter().zip(&dy).map(|(y, dy)| y * dy).sum::<f64>()
+        };
+        is_gradient("dz", &reference.z, &reference.backward(&stats, &sums, &dy), |z| {
+            loss(z, &reference.parameters)
+        });
+        is_gradient("dγ, dβ", &reference.parameters, &sums, |p| loss(&reference.z, p));
+    }
 }
 
 #[test]
 fn where_relu_is_at_zero_nothing_goes_back() {
-    for device in devices() {
+    for (device, relu) in devices().into_iter().flat_map(|d| [(d.clone(), true), (d, false)]) {
         let shape = MapShape { c: 16, h: 2, w: 3 };
         let mut maker = Maker::new(&device.target(), shape);
         let input = maker.input();
@@ -257,7 +271,8 @@ fn where_relu_is_at_zero_nothing_goes_back() {
         let dy = maker.given("dy", shape);
         let dz = maker.output("dz", shape);
         let layer = "n".to_string();
-        let op = TrainOp::NormalizeBackward { layer, input, stats, parameters, gradients: sums, dy, dz };
+        let gradients = sums;
+        let op = TrainOp::NormalizeBackward { layer, input, stats, parameters, relu, gradients, dy, dz };
         maker.step("dz", StepOp::Train(op));
         let mut bench = Bench::new(&device, maker, 1);
         // z is the mean and β is 0.
@@ -266,6 +281,7 @@ fn where_relu_is_at_zero_nothing_goes_back() {
         bench.put(parameters, &[[3.0; 16], [0.0; 16]].concat());
         bench.put(sums, &[0.0; 32]);
         bench.put(dy, &vec![1.0; shape.elements()]);
-        assert_eq!(bench.run(1, &[dz])[0], vec![0.0; shape.elements()], "{device}");
+        let wanted = if relu { 0.0 } else { 6.0 };
+        assert_eq!(bench.run(1, &[dz])[0], vec![wanted; shape.elements()], "{device}");
     }
 }

@@ -4,15 +4,14 @@ use std::collections::HashMap;
 
 use super::LearnedSet;
 use super::filters::{LearnedFilters, Transposed, phases};
-use super::op::{PoolBackward, TrainOp};
+use super::op::{GradientCopy, PoolBackward, TrainOp};
 use crate::network::{MapShape, Network};
 use crate::program::lower::Lowering;
 use crate::program::step::{Conv2d, ConvPart, Epilogue, Filters, Pool2d, PoolKind, StepOp};
 use crate::program::{BufferId, Role, View};
 
-/// Appends loss, backward steps and update.
-/// With `recompute` what
-/// can be taken from z again is not kept.
+/// Appends loss, backward steps and update, and gives the gradients of maps their names. With `recompute` what can be taken from z
+/// again is not kept.
 pub(super) fn append(lowering: &mut Lowering<'_>, network: &Network, learned: &LearnedSet, recompute: bool) {
     let logits = lowering.value(network.layers.len() - 1);
     let forward = lowering.steps().to_vec();
@@ -33,6 +32,7 @@ pub(super) fn append(lowering: &mut Lowering<'_>, network: &Network, learned: &L
     for step in forward.iter().rev() {
         backward.step(lowering, &step.name, &step.op);
     }
+    backward.name_gradients(lowering);
     let whole = |buffer| View { buffer, channel: 0, channels: learned.len() };
     let gradients = whole(learned.gradients);
     let norm = lowering.whole(learned.norm);
@@ -54,7 +54,7 @@ fn carriers(steps: &[crate::program::Step]) -> Vec<View> {
     for step in steps {
         let through = step.inputs().iter().any(|view| carries.iter().any(|other| overlap(*view, *other)));
         let learns = match &step.op {
-            StepOp::Conv2d(conv) => conv.filters != Filters::Folded,
+            StepOp::Conv2d(conv) => matches!(conv.filters, Filters::Learned(_)),
             StepOp::Linear { .. } => true,
             _ => false,
         };
@@ -120,27 +120,55 @@ impl Backward<'_> {
                     self.push(lowering, name, level, op, Some(dx));
                 }
             }
-            StepOp::Train(TrainOp::Normalize { layer, input, stats, output, .. }) => {
+            StepOp::Relu { input, output } if self.carries(*output) => {
+                let (dy, level) = self.incoming(lowering, *output);
+                if let (Some(dx), level, accumulate) = self.outgoing(lowering, *input, level) {
+                    let op = TrainOp::ReluBackward { output: *output, dy, dx, accumulate };
+                    self.push(lowering, name, level, op, Some(dx));
+                }
+            }
+            StepOp::Concat { inputs, output } if self.carries(*output) => {
+                self.concat(lowering, name, inputs, *output);
+            }
+            StepOp::Train(TrainOp::Normalize { layer, input, stats, relu, output, .. }) => {
                 let (dy, level) = self.incoming(lowering, *output);
                 let dz = self.gradient(lowering, *input);
                 let (parameters, gradients) = self.learning(&super::batch_norm(layer));
-                let (layer, input, stats) = (layer.clone(), *input, *stats);
+                let (layer, input, stats, relu) = (layer.clone(), *input, *stats, *relu);
                 let op = TrainOp::NormalizeSums {
                     layer: layer.clone(),
                     input,
                     stats,
                     parameters,
+                    relu,
                     dy,
                     gradients,
                     cut: None,
                 };
                 self.push(lowering, name, level, op, None);
-                let op = TrainOp::NormalizeBackward { layer, input, stats, parameters, gradients, dy, dz };
+                let op =
+                    TrainOp::NormalizeBackward { layer, input, stats, parameters, relu, gradients, dy, dz };
                 self.push(lowering, name, level + 1, op, Some(dz));
             }
             StepOp::Conv2d(conv) => self.convolution(lowering, name, conv),
             _ => {}
         }
+    }
+
+    /// The channels of the gradient of a concat, each to the input that they came from.
+    fn concat(&mut self, lowering: &mut Lowering<'_>, name: &str, inputs: &[View], output: View) {
+        let (whole, mut level) = self.incoming(lowering, output);
+        let (mut parts, mut channel) = (Vec::new(), whole.channel);
+        for input in inputs {
+            let dy = View { channel, channels: input.channels, ..whole };
+            channel += input.channels;
+            let (dx, at, accumulate) = self.outgoing(lowering, *input, level);
+            level = at;
+            parts.extend(dx.map(|dx| GradientCopy { dy, dx, accumulate }));
+        }
+        let written: Vec<View> = parts.iter().map(|part| part.dx).collect();
+        self.push(lowering, name, level, TrainOp::ConcatBackward { parts }, None);
+        written.into_iter().for_each(|dx| self.wrote(dx, level));
     }
 
     fn convolution(&mut self, lowering: &mut Lowering<'_>, name: &str, conv: &Conv2d) {
@@ -180,13 +208,22 @@ impl Backward<'_> {
         for (layer, output, op) in own {
             let output =
                 View { channel: output.channel - view.channel, ..View { buffer: copy.buffer, ..*output } };
-            if let TrainOp::Normalize { layer: owner, input, stats, parameters, .. } = op {
-                let (layer_, input, stats, parameters) = (owner.clone(), *input, *stats, *parameters);
-                let op = TrainOp::Normalize { layer: layer_, input, stats, parameters, output };
+            if let TrainOp::Normalize { layer: owner, input, stats, parameters, relu, .. } = op {
+                let (input, stats, parameters, relu) = (*input, *stats, *parameters, *relu);
+                let op = TrainOp::Normalize { layer: owner.clone(), input, stats, parameters, relu, output };
                 lowering.push(layer, level - 1, StepOp::Train(op));
             }
         }
         copy
+    }
+
+    /// Calls the gradient of each output NAME `grad.NAME`, where one was taken.
+    fn name_gradients(&self, lowering: &mut Lowering<'_>) {
+        for (name, view) in lowering.outputs().to_vec() {
+            if let Some(&buffer) = self.gradients.get(&view.buffer).filter(|_| self.carries(view)) {
+                lowering.call(&format!("grad.{name}"), View { buffer, ..view });
+            }
+        }
     }
 
     /// The parameters called `names`, and their gradients.

@@ -5,7 +5,7 @@ use super::{Controls, Learned, LearnedSet, Training, linear};
 use crate::network::{LayerId, MapShape, Network, Op, Window};
 use crate::program::lower::{Lowering, Value};
 use crate::program::step::{Average, ConvPart, Epilogue, Filters, Pool2d, PoolKind, StepOp};
-use crate::program::{Options, Program, Role, View};
+use crate::program::{Fusion, Options, Program, Role, View};
 
 /// Steps and buffers of `network` in training mode; offsets in the arena are still 0.
 pub(crate) fn lower(network: &Network, options: &Options, training: &Training) -> Program {
@@ -14,7 +14,7 @@ pub(crate) fn lower(network: &Network, options: &Options, training: &Training) -
         (0..network.layers.len()).filter(|&id| matches!(network.layers[id].op, Op::BasicConv2d(_))).collect();
     let frozen: Vec<LayerId> = order.iter().copied().take(training.freeze).collect();
     let learned = learned(&mut lowering, network, &frozen);
-    let mut forward = Forward { network, training, frozen, learned };
+    let mut forward = Forward { network, training, fusion: options.fusion, frozen, learned };
     for layer in 0..network.layers.len() {
         forward.layer(&mut lowering, layer);
     }
@@ -56,6 +56,7 @@ fn end(list: &[Learned]) -> usize {
 struct Forward<'a> {
     network: &'a Network,
     training: &'a Training,
+    fusion: Fusion,
     frozen: Vec<LayerId>,
     learned: LearnedSet,
 }
@@ -66,12 +67,15 @@ impl Forward<'_> {
         let this = &network.layers[layer];
         match this.op {
             _ if lowering.is_defined(layer) => {} // emitted with a sibling
-            Op::BasicConv2d(window) if self.frozen.contains(&layer) => match window.is_pointwise() {
-                true => lowering.merge_siblings(this.inputs[0], &|id| self.frozen.contains(&id)),
-                false => lowering.lower_fused(layer),
-            },
-            Op::BasicConv2d(window) => self.convolution(lowering, layer, window),
             Op::Linear => self.linear(lowering, layer),
+            Op::BasicConv2d(window) if !self.frozen.contains(&layer) => match self.fusion {
+                Fusion::Full => self.convolution(lowering, layer, window),
+                Fusion::None => self.alone(lowering, layer, window),
+            },
+            _ if self.fusion == Fusion::None => lowering.lower_alone(layer),
+            Op::BasicConv2d(window) if window.is_pointwise() => {
+                lowering.merge_siblings(this.inputs[0], &|id| self.frozen.contains(&id));
+            }
             _ => lowering.lower_fused(layer),
         }
     }
@@ -125,8 +129,28 @@ impl Forward<'_> {
                 Some(pool) => self.pooled(lowering, id, pool, bare),
                 None => bare,
             };
-            self.normalize(lowering, id, z);
+            let output = lowering.destination(id);
+            let ready = self.normalize(lowering, id, "", z, output);
+            lowering.define(id, output, ready);
         }
+    }
+
+    /// A convolution that learns by itself: z, its statistics, batch norm, ReLU.
+    fn alone(&self, lowering: &mut Lowering<'_>, layer: LayerId, window: Window) {
+        let (name, shape) = (self.network.layers[layer].name.as_str(), self.network.layers[layer].output);
+        let x = lowering.value(self.network.layers[layer].inputs[0]);
+        let [z, bn] = ["conv", "bn"].map(|what| {
+            let view = lowering.buffer(&format!("{name}.{what}"), shape);
+            lowering.call(&format!("{name}.{what}"), view);
+            view
+        });
+        let filters = super::pack::filters(lowering, &self.learned, &[name], self.network);
+        let part = ConvPart { layer: name.into(), output: z, epilogue: Epilogue::None };
+        lowering.conv(x, window, Filters::Learned(filters), vec![part]);
+        let ready = self.normalize(lowering, layer, ".bn", Value { view: z, ready: x.ready + 1 }, bn);
+        let output = lowering.destination(layer);
+        lowering.push(&format!("{name}.relu"), ready, StepOp::Relu { input: bn, output });
+        lowering.define(layer, output, ready + 1);
     }
 
     /// The average pool `pool`, moved behind the convolution `layer`.
@@ -141,7 +165,16 @@ impl Forward<'_> {
         Value { view: output, ready: bare.ready + 1 }
     }
 
-    fn normalize(&self, lowering: &mut Lowering<'_>, id: LayerId, z: Value) {
+    /// Statistics of z and batch norm, in a fused program with ReLU, as steps called by the layer's name and `suffix`; the first
+    /// level at which `output` can be read.
+    fn normalize(
+        &self,
+        lowering: &mut Lowering<'_>,
+        id: LayerId,
+        suffix: &str,
+        z: Value,
+        output: View,
+    ) -> usize {
         let layer = self.network.layers[id].name.clone();
         let stats = lowering.flat(&format!("{layer}.statistics"), 2 * z.view.channels, Role::Workspace);
         let names = ["running_mean", "running_var"].map(|name| format!("{layer}.bn.{name}"));
@@ -155,11 +188,12 @@ impl Forward<'_> {
             momentum,
             cut: None,
         };
-        lowering.push(&layer, z.ready, StepOp::Train(op));
-        let output = lowering.destination(id);
+        let name = format!("{layer}{suffix}");
+        lowering.push(&name, z.ready, StepOp::Train(op));
         let parameters = self.learned.values_of(&super::batch_norm(&layer));
-        let op = TrainOp::Normalize { layer: layer.clone(), input: z.view, stats, parameters, output };
-        lowering.push(&layer, z.ready + 1, StepOp::Train(op));
-        lowering.define(id, output, z.ready + 2);
+        let relu = self.fusion == Fusion::Full;
+        let op = TrainOp::Normalize { layer, input: z.view, stats, parameters, relu, output };
+        lowering.push(&name, z.ready + 1, StepOp::Train(op));
+        z.ready + 2
     }
 }

@@ -6,6 +6,12 @@
 //! 1×1 convolutions stay one backward too: one product gives the gradient of what they read. The average pool stands behind its
 //! convolution as in inference, with which it commutes.
 //!
+//! With [`Fusion::None`] every layer stands by itself, forward and backward: convolution, batch norm, ReLU and concat are steps of
+//! their own, the average pool stands before its convolution, and all of z, batch norm's output and y is kept.
+//!
+//! The gradient of what is called NAME in [`Program::outputs`] is called `grad.NAME` there, for all through which a gradient goes;
+//! what a fused program keeps of a branch is a channel range of its block's, and so is its gradient.
+//!
 //! A gradient to which several steps contribute is overwritten by the first and added to by the others, one level after the
 //! other, so that the order of the sum is fixed. Filters, gradients and momenta of all that learns lie in three buffers of the same
 //! layout, so that one step updates all.
@@ -34,7 +40,7 @@ pub(crate) use cut::{STEP_PIXELS, weight_columns, weight_steps, weight_tiles};
 pub(super) use filters::phases;
 pub use filters::{LayerFilters, LearnedFilters, Transposed};
 pub(super) use forward::lower;
-pub use op::{Packing, PoolBackward, TrainOp, WeightCut};
+pub use op::{GradientCopy, Packing, PoolBackward, TrainOp, WeightCut};
 pub use sums::SumCut;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 pub(crate) use sums::map_slices;
@@ -67,7 +73,7 @@ impl Default for Training {
 impl Training {
     /// # Errors
     /// [`Error::Argument`] for more frozen convolutions than there are, shares outside 0 to 1, batch norm over a single value, and for
-    /// what is not planned: unfused steps, crops.
+    /// what is not planned: crops, maps taken again in unfused steps.
     pub(super) fn check(&self, network: &Network, options: &Options) -> Result<()> {
         let count = network.layers.iter().filter(|layer| matches!(layer.op, Op::BasicConv2d(_))).count();
         if self.freeze > count {
@@ -86,9 +92,13 @@ impl Training {
                 layer.name
             )));
         }
-        match options.fusion == Fusion::Full && options.input == Input::Values {
+        if options.fusion == Fusion::None && self.recompute {
+            let problem = "without fusion every map is kept: leave out --recompute, or --fuse none";
+            return Err(Error::Argument(problem.into()));
+        }
+        match options.input == Input::Values {
             true => Ok(()),
-            false => Err(Error::Argument("training is planned fused and on values: leave --fuse out".into())),
+            false => Err(Error::Argument("training is planned on values, not on crops".into())),
         }
     }
 }

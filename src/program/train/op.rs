@@ -31,7 +31,7 @@ pub enum TrainOp {
         /// How it is cut for a GPU.
         cut: Option<SumCut>,
     },
-    /// y = max(γ·(z − mean)/√(variance + ε) + β, 0).
+    /// y = γ·(z − mean)/√(variance + ε) + β, and with `relu` the larger of that and 0.
     Normalize {
         /// The layer that owns γ and β.
         layer: String,
@@ -41,8 +41,26 @@ pub enum TrainOp {
         stats: View,
         /// γ, then β.
         parameters: View,
+        /// Whether ReLU follows in the same step.
+        relu: bool,
         /// y.
         output: View,
+    },
+    /// dx = dy where y > 0 (or is no number), else 0.
+    ReluBackward {
+        /// y, what ReLU gave.
+        output: View,
+        /// dy.
+        dy: View,
+        /// dx.
+        dx: View,
+        /// Whether dx is added to.
+        accumulate: bool,
+    },
+    /// The gradient of each input of a concat: its channels of dy.
+    ConcatBackward {
+        /// The inputs through which a gradient must go.
+        parts: Vec<GradientCopy>,
     },
     /// y = x/keep with probability `keep`, else 0, by a generator keyed with seed, step and the value's place: forward on x, backward
     /// on dy, which are treated the same.
@@ -102,8 +120,8 @@ pub enum TrainOp {
         /// Whether dx is added to.
         accumulate: bool,
     },
-    /// dγ = Σ dy·ẑ and dβ = Σ dy over the batch where ReLU was not flat, ẑ = (z − mean)/√(variance + ε); where ReLU was flat is told
-    /// from γ·ẑ + β.
+    /// dγ = Σ dy·ẑ and dβ = Σ dy over the batch, ẑ = (z − mean)/√(variance + ε); with `relu` only where ReLU was not flat, which is
+    /// told from γ·ẑ + β.
     NormalizeSums {
         /// The layer that owns γ and β.
         layer: String,
@@ -113,6 +131,8 @@ pub enum TrainOp {
         stats: View,
         /// γ, then β.
         parameters: View,
+        /// As in [`TrainOp::Normalize`].
+        relu: bool,
         /// dy.
         dy: View,
         /// dγ, then dβ.
@@ -120,7 +140,7 @@ pub enum TrainOp {
         /// How it is cut for a GPU.
         cut: Option<SumCut>,
     },
-    /// dz = γ/√(variance + ε)·(dy − dβ/M − ẑ·dγ/M), M = N·H·W, dy counted as 0 where ReLU was flat.
+    /// dz = γ/√(variance + ε)·(dy − dβ/M − ẑ·dγ/M), M = N·H·W, dy counted as 0 where there is `relu` and it was flat.
     NormalizeBackward {
         /// The layer that owns γ and β.
         layer: String,
@@ -130,6 +150,8 @@ pub enum TrainOp {
         stats: View,
         /// γ, then β.
         parameters: View,
+        /// As in [`TrainOp::Normalize`].
+        relu: bool,
         /// dγ, then dβ, as [`TrainOp::NormalizeSums`] wrote them.
         gradients: View,
         /// dy.
@@ -171,6 +193,17 @@ pub enum TrainOp {
         /// [`Controls`](super::Controls).
         controls: View,
     },
+}
+
+/// A gradient that goes on unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GradientCopy {
+    /// dy.
+    pub dy: View,
+    /// dx, as many channels.
+    pub dx: View,
+    /// Whether dx is added to.
+    pub accumulate: bool,
 }
 
 /// A convolution whose filters are packed, and for a GPU how it is cut.
@@ -216,6 +249,13 @@ impl TrainOp {
             PackFilters { parameters, .. } => vec![*parameters],
             BatchNormStats { input, running, .. } => vec![*input, *running],
             Normalize { input, stats, parameters, .. } => vec![*input, *stats, *parameters],
+            ReluBackward { output, dy, dx, accumulate } => {
+                [vec![*output, *dy], also(*dx, *accumulate)].concat()
+            }
+            ConcatBackward { parts } => parts
+                .iter()
+                .flat_map(|part| [vec![part.dy], also(part.dx, part.accumulate)].concat())
+                .collect(),
             Dropout { input, controls, .. } => vec![*input, *controls],
             Loss { logits, targets, .. } => vec![*logits, *targets],
             LinearBackward { input, dy, parameters, .. } => vec![*input, *dy, *parameters],
@@ -245,7 +285,10 @@ impl TrainOp {
             Normalize { output, .. } | Dropout { output, .. } => vec![*output],
             Loss { loss, gradient, .. } => vec![*loss, *gradient],
             LinearBackward { dx, gradients, .. } => dx.iter().copied().chain([*gradients]).collect(),
-            GlobalAvgPoolBackward { dx, .. } | Pool2dBackward { dx, .. } => vec![*dx],
+            GlobalAvgPoolBackward { dx, .. } | Pool2dBackward { dx, .. } | ReluBackward { dx, .. } => {
+                vec![*dx]
+            }
+            ConcatBackward { parts } => parts.iter().map(|part| part.dx).collect(),
             NormalizeSums { gradients, .. } => vec![*gradients],
             NormalizeBackward { dz, .. } => vec![*dz],
             Conv2dBackwardWeight { gradients, .. } => gradients.clone(),
@@ -272,6 +315,8 @@ impl TrainOp {
             PackFilters { .. } => "pack_filters",
             BatchNormStats { .. } => "batch_norm_stats",
             Normalize { .. } => "normalize",
+            ReluBackward { .. } => "relu_backward",
+            ConcatBackward { .. } => "concat_backward",
             Dropout { .. } => "dropout",
             Loss { .. } => "loss",
             LinearBackward { .. } => "linear_backward",
@@ -292,7 +337,8 @@ impl TrainOp {
         let batch = program.options.batch as u64;
         let map = |view: &View| batch * program.shape(*view).elements() as u64;
         match self {
-            PackFilters { .. } => 0,
+            PackFilters { .. } | ConcatBackward { .. } => 0,
+            ReluBackward { dx, .. } => map(dx),
             // Two sums of a difference.
             BatchNormStats { input, .. } => 4 * map(input),
             Normalize { input, .. } => 3 * map(input),

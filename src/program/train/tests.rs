@@ -155,6 +155,87 @@ fn siblings_are_one_step_backward_too() {
 }
 
 #[test]
+fn without_fusion_every_layer_stands_by_itself() {
+    let network = network();
+    let alone = |freeze| {
+        let options = Options { fusion: Fusion::None, ..options(1, freeze) };
+        Program::lower(&network, &options).unwrap()
+    };
+    let program_alone = alone(0);
+    let count = |kind: &str| program_alone.steps.iter().filter(|step| step.kind() == kind).count();
+    for kind in ["conv2d", "batch_norm_stats", "normalize", "relu"] {
+        assert_eq!(count(kind), 94, "{kind}");
+    }
+    for kind in ["relu_backward", "normalize_sums", "normalize_backward", "conv2d_backward_weight"] {
+        assert_eq!(count(kind), 94, "{kind}");
+    }
+    assert_eq!(count("conv2d_backward_data"), 93 + 4 * 3);
+    assert_eq!((count("concat"), count("concat_backward")), (11, 11));
+    assert_eq!((count("avg_pool2d"), count("avg_pool2d_backward")), (9, 9));
+    assert!((gmac(&program_alone) - gmac(&program(1, 0))).abs() < 0.001);
+
+    // Of what is frozen no step but inference's, which keeps running statistics as they are.
+    let program = alone(7);
+    let count = |kind: &str| program.steps.iter().filter(|step| step.kind() == kind).count();
+    assert_eq!((count("batch_norm"), count("normalize"), count("relu_backward")), (7, 87, 87));
+    let ends = |step: &&Step| step.kind() == "concat_backward" && step.name == "Mixed_5b";
+    let step = program.steps.iter().find(ends).unwrap();
+    assert_eq!(step.outputs().len(), 3, "three of four branches learn");
+    assert!(program.steps.windows(2).all(|pair| pair[0].level <= pair[1].level));
+}
+
+#[test]
+fn gradients_of_maps_have_names() {
+    let network = network();
+    for freeze in [0, 3, 7, 94] {
+        let of = |fusion| {
+            let options = Options { fusion, ..options(1, freeze) };
+            Program::lower(&network, &options).unwrap()
+        };
+        let (fused, alone) = (of(Fusion::Full), of(Fusion::None));
+        let named = |program: &Program| -> HashSet<String> {
+            program.outputs.iter().map(|(name, _)| name.clone()).filter(|n| n.starts_with("grad.")).collect()
+        };
+        assert!(named(&fused).is_subset(&named(&alone)), "freeze {freeze}");
+        for program in [&fused, &alone] {
+            for (name, view) in program.outputs.iter().filter(|(name, _)| name.starts_with("grad.")) {
+                let own = |(other, _): &&(String, View)| *other == name["grad.".len()..];
+                let (_, map) = program.outputs.iter().find(own).unwrap();
+                assert_eq!(program.shape(*view), program.shape(*map), "{name}");
+                assert_eq!(program.buffers[view.buffer].role, crate::program::Role::MapGradient);
+                let written = |step: &&Step| {
+                    step.outputs().iter().any(|out| {
+                        out.buffer == view.buffer
+                            && out.channel < view.channel + view.channels
+                            && view.channel < out.channel + out.channels
+                    })
+                };
+                assert!(program.steps.iter().any(|step| written(&step)), "{name}");
+            }
+        }
+        // Of each convolution that learns y, and without fusion batch norm's output and z; what is frozen has none.
+        let frozen = |layer: &str| {
+            network
+                .layers
+                .iter()
+                .filter(|l| matches!(l.op, Op::BasicConv2d(_)))
+                .take(freeze)
+                .any(|l| l.name == layer)
+        };
+        for layer in network.layers.iter().filter(|layer| matches!(layer.op, Op::BasicConv2d(_))) {
+            let learns = !frozen(&layer.name);
+            let name = format!("grad.{}", layer.name);
+            assert_eq!(named(&fused).contains(&name), learns, "{name}, freeze {freeze}");
+            for suffix in ["", ".bn", ".conv"] {
+                let name = format!("{name}{suffix}");
+                assert_eq!(named(&alone).contains(&name), learns, "{name}, freeze {freeze}");
+            }
+        }
+        assert!(named(&fused).contains("grad.fc"));
+    }
+}
+
+#[test]
 fn what_is_not_planned_is_refused() {
     let refused = |options: &Options| Program::lower(&network(), options).unwrap_err().to_string();
     assert!(refused(&options(1, 95)).contains("95 frozen convolutions: there are 94"));
@@ -164,7 +245,15 @@ fn what_is_not_planned_is_refused() {
     assert!(
         Program::lower(&small, &options(2, 3)).is_ok() && Program::lower(&small, &options(1, 94)).is_ok()
     );
-    assert!(refused(&Options { fusion: Fusion::None, ..options(1, 0) }).contains("planned fused"));
+    let again = Some(Training { recompute: true, ..Training::default() });
+    let alone = Options { fusion: Fusion::None, training: again, ..options(1, 0) };
+    assert!(refused(&alone).contains("leave out --recompute"));
+    let crops = Input::Crops(crate::program::Normalization {
+        divisor: 255.0,
+        mean: crate::program::Mean::Channels([0.5; 3]),
+        scale: [1.0; 3],
+    });
+    assert!(refused(&Options { input: crops, ..options(1, 0) }).contains("not on crops"));
     let share = |dropout| Options {
         training: Some(Training { dropout, ..Training::default() }),
         ..Options::new(1, Target::cpu())

@@ -25,7 +25,10 @@ impl Runner<'_> {
         // SAFETY: the caller's contract.
         let base = unsafe { if wide { f.get64(i.a) } else { f.get(i.a).map(u64::from) } };
         let address = base.map(|a| a.wrapping_add(offset));
+        let setting = self.setting;
+        let ordered = global && setting.memory.looks_after_races();
         for l in f.lanes() {
+            let _turn = ordered.then(|| setting.order.turn());
             let Some(data) = self.word_of_atomic(warp, l, pc, address[l], global) else { return false };
             if self.dry && global {
                 continue;
