@@ -40,8 +40,7 @@ def references(part):
     part.need_gpu()
     rows = part.facts["rows"] = []
     for path in sorted((part.root / "tests/reference").glob("*.safetensors")):
-        # Training is planned fused only.
-        for fuse in ("full",) if path.stem.startswith("train-") else ("full", "none"):
+        for fuse in ("full", "none"):
             for graph in (True, False):
                 verify(part, rows, path, "cuda", fuse, graph)
         if len(part.machine.devices) > 1:
@@ -95,24 +94,28 @@ def partial_batch(part):
 
 def sanitize(part):
     """compute-sanitizer's tools over the smallest reference, step by step."""
-    with_sanitizer(part, ["verify", "--reference", "tests/reference/eval-75x75.safetensors"])
+    with_sanitizer(part, {"": ["verify", "--reference", "tests/reference/eval-75x75.safetensors"]})
 
 
 def sanitize_train(part):
     """compute-sanitizer's tools over small training steps, kernel by kernel."""
-    with_sanitizer(part, ["bench", "--train", "--freeze", FREEZE, "--batch", 2, "--size", 75, "--seconds", 0])
+    step = ["bench", "--train", "--freeze", FREEZE, "--batch", 2, "--size", 75, "--seconds", 0]
+    with_sanitizer(part, {f" fuse {fuse}": [*step, "--fuse", fuse] for fuse in ("full", "none")})
 
 
-def with_sanitizer(part, what):
+def with_sanitizer(part, commands):
+    """All tools over all of the commands, each of which has its share of the time that is left."""
     part.need_gpu()
     program = tool("compute-sanitizer")
     if not program:
         raise part.Skip("compute-sanitizer is not installed")
     part.facts["tools"] = []
-    for name in ("memcheck", "racecheck", "initcheck", "synccheck"):
-        command = [program, "--tool", name, "--error-exitcode", "99", "--print-limit", "20", part.nodal, *what,
+    runs = [(check + title, check, what) for title, what in commands.items()
+            for check in ("memcheck", "racecheck", "initcheck", "synccheck")]
+    for number, (name, check, what) in enumerate(runs):
+        command = [program, "--tool", check, "--error-exitcode", "99", "--print-limit", "20", part.nodal, *what,
                    "--device", "cuda", "--no-graph"]
-        result = part.run(command, timeout=112)
+        result = part.run(command, timeout=part.left() / (len(runs) - number))
         errors = fact.sanitizer_errors(result.out + result.err)
         part.facts["tools"].append({"tool": name, "exit_code": result.code, "errors": errors})
         if errors is None or result.timed_out:

@@ -314,13 +314,13 @@ class Runs(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         rows = json.loads((self.root / "out/references.json").read_text())["rows"]
         runs = [(r["device"], r["fuse"], r["graph"]) for r in rows if r["reference"] == "train-logit-freeze3"]
-        self.assertEqual(runs, [("cuda", "full", True), ("cuda", "full", False), ("cuda:1", "full", True)])
+        self.assertEqual(runs, [("cuda", "full", True), ("cuda", "full", False), ("cuda", "none", True), ("cuda", "none", False), ("cuda:1", "full", True)])
         commands = [line for line in (self.root / "out/sanitize_train.log").read_text().splitlines() if line.startswith("$ ")]
-        self.assertEqual(len(commands), 4)
+        self.assertEqual(len(commands), 8)
         self.assertIn("--tool memcheck", commands[0])
-        self.assertIn("bench --train --freeze 3 --batch 2 --size 75 --seconds 0 --device cuda --no-graph", commands[0])
+        self.assertIn("bench --train --freeze 3 --batch 2 --size 75 --seconds 0 --fuse full --device cuda --no-graph", commands[0])
         done, summary = self.run_parts("sanitize_train", FAKE_BAD="race")
-        self.assertEqual(summary["parts"][0]["reason"], "racecheck: 3 errors, exit code 99")
+        self.assertEqual(summary["parts"][0]["reason"], "racecheck fuse full: 3 errors, exit code 99 (and 1 more)")
 
     def with_pytorch(self, script):
         for name in ("torch", "torchvision"):
