@@ -33,6 +33,8 @@ enum Command {
     Predict(cli::predict::Options),
     /// Fine-tune a network on crops
     Train(Box<cli::train::Options>),
+    /// Train every combination of options over folds or seeds, and compare
+    Sweep(Box<cli::sweep::Options>),
     /// Judge predictions: metrics with intervals, per image, node and patient
     Evaluate(cli::evaluate::Options),
     /// Judge readers: metrics, kappa, AUC against AUC and against the network
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Plan(options) => cli::plan::run(&options),
         Command::Predict(options) => cli::predict::run(&options),
         Command::Train(options) => cli::train::run(&options),
+        Command::Sweep(options) => cli::sweep::run(&options),
         Command::Evaluate(options) => cli::evaluate::run(&options),
         Command::Readers(options) => cli::readers::run(&options),
         Command::Cohort(options) => cli::cohort::run(&options),

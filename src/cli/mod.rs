@@ -12,6 +12,7 @@ pub mod plan;
 pub mod predict;
 pub mod readers;
 mod sheet;
+pub mod sweep;
 pub mod train;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 pub mod tune;

@@ -26,6 +26,25 @@ pub struct TTest {
 }
 
 impl TTest {
+    /// The paired test: the differences first − second against a mean of 0, t = mean / (sd/√n), with n − 1 degrees of freedom.
+    ///
+    /// Source: Student 1908, Biometrika 6:1.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for fewer than two pairs, a value that is not finite, and differences that are all the same.
+    pub fn paired(pairs: &[(f64, f64)]) -> Result<Self> {
+        let differences: Vec<f64> = pairs.iter().map(|(first, second)| first - second).collect();
+        let Moments { n, mean, sd } = Moments::of(&differences)?;
+        if sd == 0.0 {
+            let problem = format!("a paired t test needs differences that vary, and all are {mean}");
+            return Err(Error::Argument(problem));
+        }
+        let (standard_error, freedom) = (sd / (n as f64).sqrt(), n as f64 - 1.0);
+        let statistic = mean / standard_error;
+        let test = Test { statistic, p: t_two_sided(statistic, freedom) };
+        Ok(TTest { test, freedom, difference: mean, standard_error })
+    }
+
     /// difference ± t quantile · standard error.
     pub fn interval(&self, confidence: Confidence) -> Interval {
         let half = t_two_sided_quantile(1.0 - confidence.level(), self.freedom) * self.standard_error;
@@ -79,6 +98,13 @@ impl Moments {
         Moments::from_moments(values.len() as u64, mean, sd)
     }
 
+    /// mean ± t quantile · sd/√n, with n − 1 degrees of freedom.
+    pub fn interval(&self, confidence: Confidence) -> Interval {
+        let n = self.n as f64;
+        let half = t_two_sided_quantile(1.0 - confidence.level(), n - 1.0) * self.sd / n.sqrt();
+        Interval { low: self.mean - half, high: self.mean + half }
+    }
+
     /// How many values.
     pub fn n(&self) -> u64 {
         self.n
@@ -121,5 +147,33 @@ impl Moments {
         let (share1, share2) = (v1 / (v1 + v2), v2 / (v1 + v2));
         let freedom = 1.0 / (share1 * share1 / (n1 - 1.0) + share2 * share2 / (n2 - 1.0));
         TTest::new(self, other, v1 + v2, freedom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Student's own data, the hours of sleep that two drugs gave ten patients; the figures are R's,
+    /// `t.test(extra ~ group, sleep, paired = TRUE)`.
+    #[test]
+    fn the_paired_test_of_sleep() {
+        let first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0];
+        let second = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4];
+        let pairs: Vec<(f64, f64)> = first.into_iter().zip(second).collect();
+        let test = TTest::paired(&pairs).unwrap();
+        let close =
+            |got: f64, expected: f64| assert!((got - expected).abs() <= 5e-5, "{got}, not {expected}");
+        close(test.test.statistic, -4.0621);
+        close(test.test.p, 0.002833);
+        close(test.difference, -1.58);
+        let interval = test.interval(Confidence::P95);
+        close(interval.low, -2.459_885_8);
+        close(interval.high, -0.700_114_2);
+        // The interval of the differences' own mean is the same.
+        let differences: Vec<f64> = pairs.iter().map(|(a, b)| a - b).collect();
+        let own = Moments::of(&differences).unwrap().interval(Confidence::P95);
+        assert!((own.low - interval.low).abs() < 1e-12 && (own.high - interval.high).abs() < 1e-12);
+        assert!(TTest::paired(&pairs[..1]).is_err() && TTest::paired(&[(1.0, 0.5), (2.0, 1.5)]).is_err());
     }
 }

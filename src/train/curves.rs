@@ -80,7 +80,7 @@ pub fn roc_curve(points: &[RocPoint], auc: f64) -> Result<String> {
     Ok(svg)
 }
 
-fn undrawn(problem: impl std::fmt::Display) -> Error {
+pub(super) fn undrawn(problem: impl std::fmt::Display) -> Error {
     Error::Argument(format!("a curve cannot be drawn: {problem}"))
 }
 

@@ -59,7 +59,7 @@ impl Features {
 
 /// Whether all that learns of `network` stands behind what `freeze` freezes.
 pub(super) fn last_layer_alone(network: &Network, freeze: usize) -> bool {
-    freeze >= network.layers.iter().filter(|layer| matches!(layer.op, Op::BasicConv2d(_))).count()
+    freeze == network.layers.iter().filter(|layer| matches!(layer.op, Op::BasicConv2d(_))).count()
 }
 
 /// The weights of the last layer among `weights`.

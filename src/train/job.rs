@@ -65,57 +65,21 @@ impl Job {
     /// What is wrong with data, weights or options, before anything is written; [`Error::Io`] for the folder.
     pub fn begin(begin: Begin, out: &Path, device: &Device, threads: usize) -> Result<Self> {
         RunFolder::check_free(out)?;
-        let data = Dataset::open(&begin.data)?;
-        let (split, how) = begin.split(&data)?;
-        let images = Arc::new(Images::open(&data, IMAGES_BYTES, threads)?);
-        let mut preprocess = begin.preprocess.clone();
-        if begin.mean_image {
-            let training = split.train.iter().map(|&sample| images.get(sample));
-            preprocess.normalize = Normalize::Mean(MeanImage::of(&preprocess, training)?);
-        }
-        let classes = data.classes().to_vec();
-        let outputs = if classes.len() == 2 && !begin.softmax { 1 } else { classes.len() };
-        let given = Weights::open(&begin.weights)?;
-        let padding = avg_pool_padding_of(&given)?;
-        let new = outputs_of(&given)? != outputs;
-        let mut hyper = begin.hyper.clone();
-        let count = |class: usize| split.train.iter().filter(|&&i| data.samples()[i].label == class).count();
-        hyper.class_weights = match (begin.balanced, hyper.class_weights.is_empty()) {
-            (true, _) => Targets::balanced(&(0..classes.len()).map(count).collect::<Vec<_>>()),
-            (false, true) => vec![1.0; classes.len()],
-            (false, false) => hyper.class_weights,
-        };
-        hyper.check(classes.len())?;
-        let mut changed = if new { new_head(outputs, hyper.seed)?.to_vec() } else { Vec::new() };
-        changed.extend(preprocess.mean()?.map(|mean| (MEAN_TENSOR.to_string(), mean)));
-        let network = Network::inception_v3(preprocess.size, outputs, padding)?;
-        let mut weights = weights_of(&with_tensors(&given, &changed)?, &network)?;
-        preprocess.note(&mut weights);
-        weights.set_metadata(AVG_POOL_PADDING_KEY, &padding.to_string());
-        weights.set_metadata(CLASSES_KEY, &serde_json::json!(classes).to_string());
-        let config = Config {
-            engine: format!("nodal {}", env!("CARGO_PKG_VERSION")),
-            device: device.identity(),
-            data_digest: data.digest()?,
-            data: absolute(&begin.data)?,
-            weights_digest: digest(&begin.weights)?,
-            weights: absolute(&begin.weights)?,
-            classes,
-            outputs,
-            new_head: new,
-            size: preprocess.size,
-            avg_pool_padding: padding.to_string(),
-            split: how,
-            hyper,
-        };
-        check_last_batch(&config, split.train.len())?;
-        // Refused now rather than after the folder is there.
-        weights.check(&network.parameters())?;
-        training_program(&network, &config, device)?;
+        let Prepared { config, split, weights, data, images, preprocess } =
+            Prepared::new(begin, device, threads)?;
         let first = checkpoint::checkpoint(&weights, Vec::new(), &Place::default())?;
         let folder = RunFolder::create(out, &config, |path| split.write(&data, path), &first)?;
         let targets = config.hyper.targets()?;
         Ok(Job { config, folder, split, targets, data, images, preprocess, threads })
+    }
+
+    /// What a run that begins so would be made with, and its split: all that [`Job::begin`] looks at, and nothing is written.
+    ///
+    /// # Errors
+    /// Those of [`Job::begin`].
+    pub fn check(begin: Begin, device: &Device, threads: usize) -> Result<(Config, Split)> {
+        let Prepared { config, split, .. } = Prepared::new(begin, device, threads)?;
+        Ok((config, split))
     }
 
     /// Takes up the run in `folder`.
@@ -207,6 +171,69 @@ impl Job {
         let loaders: Vec<Loader> = parts.map(|part| self.loader(part, false)).collect::<Result<_>>()?;
         let loaders: Vec<&Loader> = loaders.iter().collect();
         Features::of(network, weights, device, &loaders, self.data.samples().len()).map(Some)
+    }
+}
+
+/// A run that is ready to begin: read and found good, not yet in a folder.
+struct Prepared {
+    config: Config,
+    split: Split,
+    weights: Weights,
+    data: Dataset,
+    images: Arc<Images>,
+    preprocess: Preprocess,
+}
+
+impl Prepared {
+    fn new(begin: Begin, device: &Device, threads: usize) -> Result<Self> {
+        let data = Dataset::open(&begin.data)?;
+        let (split, how) = begin.split(&data)?;
+        let images = Arc::new(Images::open(&data, IMAGES_BYTES, threads)?);
+        let mut preprocess = begin.preprocess.clone();
+        if begin.mean_image {
+            let training = split.train.iter().map(|&sample| images.get(sample));
+            preprocess.normalize = Normalize::Mean(MeanImage::of(&preprocess, training)?);
+        }
+        let classes = data.classes().to_vec();
+        let outputs = if classes.len() == 2 && !begin.softmax { 1 } else { classes.len() };
+        let given = Weights::open(&begin.weights)?;
+        let padding = avg_pool_padding_of(&given)?;
+        let new = outputs_of(&given)? != outputs;
+        let mut hyper = begin.hyper.clone();
+        let count = |class: usize| split.train.iter().filter(|&&i| data.samples()[i].label == class).count();
+        hyper.class_weights = match (begin.balanced, hyper.class_weights.is_empty()) {
+            (true, _) => Targets::balanced(&(0..classes.len()).map(count).collect::<Vec<_>>()),
+            (false, true) => vec![1.0; classes.len()],
+            (false, false) => hyper.class_weights,
+        };
+        hyper.check(classes.len())?;
+        let mut changed = if new { new_head(outputs, hyper.seed)?.to_vec() } else { Vec::new() };
+        changed.extend(preprocess.mean()?.map(|mean| (MEAN_TENSOR.to_string(), mean)));
+        let network = Network::inception_v3(preprocess.size, outputs, padding)?;
+        let mut weights = weights_of(&with_tensors(&given, &changed)?, &network)?;
+        preprocess.note(&mut weights);
+        weights.set_metadata(AVG_POOL_PADDING_KEY, &padding.to_string());
+        weights.set_metadata(CLASSES_KEY, &serde_json::json!(classes).to_string());
+        let config = Config {
+            engine: format!("nodal {}", env!("CARGO_PKG_VERSION")),
+            device: device.identity(),
+            data_digest: data.digest()?,
+            data: absolute(&begin.data)?,
+            weights_digest: digest(&begin.weights)?,
+            weights: absolute(&begin.weights)?,
+            classes,
+            outputs,
+            new_head: new,
+            size: preprocess.size,
+            avg_pool_padding: padding.to_string(),
+            split: how,
+            hyper,
+        };
+        check_last_batch(&config, split.train.len())?;
+        // Refused now rather than after the folder is there.
+        weights.check(&network.parameters())?;
+        training_program(&network, &config, device)?;
+        Ok(Prepared { config, split, weights, data, images, preprocess })
     }
 }
 

@@ -10,6 +10,7 @@ mod head;
 mod job;
 mod run;
 mod schedule;
+pub mod sweep;
 mod tally;
 mod targets;
 

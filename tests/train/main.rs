@@ -6,3 +6,4 @@ mod place;
 mod refusals;
 mod repeats;
 mod run;
+mod sweep;

@@ -1,17 +1,18 @@
 //! `nodal train`: fine-tunes a network on crops, in a run folder that can be taken up again.
 
-mod options;
-mod watch;
+pub mod options;
+pub mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use nodal::Device;
-use nodal::train::{End, Job};
+use nodal::data::train::Split;
+use nodal::train::{Config, End, Job};
 
 use options::Learning;
-use watch::Screen;
+use watch::{Screen, stop_on_ctrl_c};
 
 #[derive(Args)]
 pub struct Options {
@@ -35,38 +36,59 @@ pub struct Options {
 }
 
 /// What a shell gives a command that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
+pub const INTERRUPTED: u8 = 130;
+
+impl Options {
+    /// The run that was asked for, begun or taken up again, and where it runs.
+    pub fn job(&self) -> anyhow::Result<(Job, Device)> {
+        let threads = threads();
+        match (&self.resume, &self.data, &self.weights, &self.out) {
+            (Some(run), ..) => {
+                if let Some(given) = self.learning.given() {
+                    anyhow::bail!("--resume goes on with the run's own options: leave {given} out");
+                }
+                let job = Job::resume(run, threads)?;
+                let device = match self.device.is_given() {
+                    true => self.device.open()?,
+                    false => Device::open(&job.config().device, None)?,
+                };
+                if device.identity() != job.config().device {
+                    let (own, other) = (&job.config().device, device.identity());
+                    eprintln!(
+                        "nodal: the run began on {own} and goes on on {other}: its last bits will differ"
+                    );
+                }
+                Ok((job, device))
+            }
+            (None, Some(data), Some(weights), Some(out)) => {
+                super::check_output(out)?;
+                let device = self.device.open()?;
+                let begin = self.learning.begin(data, weights)?;
+                Ok((Job::begin(begin, out, &device, threads)?, device))
+            }
+            _ => anyhow::bail!(INCOMPLETE),
+        }
+    }
+
+    /// What that run would be made with and its split, or why it cannot begin; nothing is written.
+    pub fn check(&self) -> anyhow::Result<(Config, Split)> {
+        let (Some(data), Some(weights)) = (&self.data, &self.weights) else { anyhow::bail!(INCOMPLETE) };
+        Ok(Job::check(self.learning.begin(data, weights)?, &self.device.open()?, threads())?)
+    }
+}
+
+const INCOMPLETE: &str = "nodal train needs DATA, --weights and --out, or --resume";
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let (job, device) = match (&options.resume, &options.data, &options.weights, &options.out) {
-        (Some(run), ..) => {
-            if let Some(given) = options.learning.given() {
-                anyhow::bail!("--resume goes on with the run's own options: leave {given} out");
-            }
-            let job = Job::resume(run, threads)?;
-            let device = match options.device.is_given() {
-                true => options.device.open()?,
-                false => Device::open(&job.config().device, None)?,
-            };
-            if device.identity() != job.config().device {
-                let (own, other) = (&job.config().device, device.identity());
-                eprintln!("nodal: the run began on {own} and goes on on {other}: its last bits will differ");
-            }
-            (job, device)
-        }
-        (None, Some(data), Some(weights), Some(out)) => {
-            super::check_output(out)?;
-            let device = options.device.open()?;
-            let begin = options.learning.begin(data, weights)?;
-            (Job::begin(begin, out, &device, threads)?, device)
-        }
-        _ => anyhow::bail!("nodal train needs DATA, --weights and --out, or --resume"),
-    };
+    let (job, device) = options.job()?;
     if let Some(leak) = job.leak() {
         eprintln!("nodal: {leak}");
     }
-    let mut screen = Screen::new(&job)?;
+    let mut screen = Screen::new(&job, stop_on_ctrl_c()?)?;
     let end = job.run(&device, &mut screen)?;
     let folder = job.folder().path().display();
     super::print(&match end {

@@ -13,8 +13,8 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Says what begins, and asks Ctrl-C to end the run after its step.
-    pub fn new(job: &Job) -> anyhow::Result<Self> {
+    /// Says what begins; the run ends after the step in which `stop` is set.
+    pub fn new(job: &Job, stop: Arc<AtomicBool>) -> anyhow::Result<Self> {
         let config = job.config();
         let (train, val) = job.images();
         super::super::print(&format!(
@@ -24,21 +24,26 @@ impl Screen {
             job.steps_per_epoch(),
             config.hyper.freeze
         ))?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let flag = stop.clone();
-        ctrlc::set_handler(move || {
-            // The second time is meant at once.
-            if flag.swap(true, SeqCst) {
-                std::process::exit(i32::from(super::INTERRUPTED));
-            }
-            eprintln!("nodal: ending after this step; once more to end at once");
-        })?;
         let style =
             ProgressStyle::with_template("epoch {prefix} {bar:40} {pos}/{len} steps, {msg}, {eta} left")?;
         // Hidden by itself when standard error is no terminal.
         let bar = ProgressBar::new(job.steps_per_epoch() as u64).with_style(style);
         Ok(Screen { bar, epochs: config.hyper.epochs, stop })
     }
+}
+
+/// What Ctrl-C sets; asked for once in a process.
+pub fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        // The second time is meant at once.
+        if flag.swap(true, SeqCst) {
+            std::process::exit(i32::from(super::INTERRUPTED));
+        }
+        eprintln!("nodal: ending after this step; once more to end at once");
+    })?;
+    Ok(stop)
 }
 
 impl Watch for Screen {
