@@ -29,7 +29,8 @@ where
         let mut writer = BufWriter::with_capacity(1 << 20, file);
         fill(&mut writer)?;
         writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&temporary, &real)
+        fs::rename(&temporary, &real)?;
+        sync_folder(&real)
     });
     written.map_err(|e| {
         // The first error is the one worth telling.
@@ -58,12 +59,20 @@ where
     let hidden = path.with_file_name(format!(".{}.{}.part", name.display(), std::process::id()));
     let creating = |e| Error::io(path, "create", e);
     fs::create_dir(&hidden).map_err(creating)?;
-    let made = fill(&hidden).and_then(|()| fs::rename(&hidden, path).map_err(creating));
+    let made = fill(&hidden)
+        .and_then(|()| fs::rename(&hidden, path).and_then(|()| sync_folder(path)).map_err(creating));
     if made.is_err() {
         // The first error is the one worth telling.
         let _ = fs::remove_dir_all(&hidden);
     }
     made
+}
+
+/// Brings the name of `path` itself to the disk.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A folder can be opened and flushed on Unix only.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 /// What [`write_whole`] writes through.

@@ -95,7 +95,7 @@ def main():
     for folder in DATA:
         shutil.copytree(ROOT / folder, out / folder, ignore=shutil.ignore_patterns("*.py", "*.md", "*.txt", "__pycache__"))
     (out / "gpu").mkdir()
-    for name in ("run.py", "parts.py", "facts.py", "sass.py", "summary.py", "peers.py"):
+    for name in ("run.py", "parts.py", "facts.py", "sass.py", "summary.py", "peers.py", "peers_train.py"):
         shutil.copy(ROOT / "benches/gpu" / name, out / "gpu" / name)
     shutil.copy(ROOT / "benches/gpu/run.sh", out / "run.sh")
 

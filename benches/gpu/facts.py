@@ -75,6 +75,11 @@ def ratio(a, b):
     return a / b if a is not None and b else None
 
 
+def whole_ms(measured):
+    """Quantiles of a whole run of `nodal bench --json`: of the network, or with --train of a step."""
+    return measured.get("step_ms") or measured["network_ms"]
+
+
 def compare(model, measured):
     """A row per launch of two outputs of `nodal bench --json`: the model leaves out latencies, so a ratio is mostly above 1."""
     theirs = {}
@@ -90,7 +95,7 @@ def compare(model, measured):
         rows.append({"name": layer["name"], "model_ms": ms, "measured_ms": layer["ms"], "ratio": ratio(layer["ms"], ms)})
     unmatched += [name for name, times in theirs.items() for _ in times]
     ratios = [row["ratio"] for row in rows if row["ratio"] is not None]
-    network = measured["network_ms"]
+    network = whole_ms(measured)
     whole = {"model_ms": model["network_ms"]["model"], "p50_ms": network["p50"], "min_ms": network["min"]}
     return {
         "rows": rows, "unmatched": unmatched, "below": [row["name"] for row in rows if (row["ratio"] or 1) < 1],
@@ -100,8 +105,18 @@ def compare(model, measured):
     }
 
 
+def compare_kinds(model, measured):
+    """A row per kind of step of two outputs of `nodal bench --train --json`, all launches of a kind added."""
+    ours, theirs = {}, {}
+    for sums, layers in ((ours, measured["layers"]), (theirs, model["layers"])):
+        for layer in layers:
+            sums[layer["kind"]] = sums.get(layer["kind"], 0.0) + layer["ms"]
+    return [{"kind": kind, "model_ms": theirs.get(kind), "measured_ms": ours.get(kind), "ratio": ratio(ours.get(kind), theirs.get(kind))}
+            for kind in [*ours, *(kind for kind in theirs if kind not in ours)]]
+
+
 def peer_rows(peers):
-    """A row per peer of what peers.py wrote, with nodal's time over the peer's; below 1, nodal is faster."""
+    """A row per peer of what peers.py or peers_train.py wrote, with nodal's time over the peer's; below 1, nodal is faster."""
     rows = []
     for group in peers.get("groups", []):
         ours = (group.get("nodal") or {}).get("median_ms")

@@ -8,8 +8,10 @@ from pathlib import Path
 import facts as fact
 import sass as disassembly
 
-ALL = ["tests", "references", "sanitize", "bench", "sass", "peers", "compile"]
+ALL = ["tests", "references", "sanitize", "sanitize_train", "bench", "sass", "train", "peers", "compile"]
 BATCHES = [1, 8, 64]
+TRAIN_BATCHES = [64, 16]
+FREEZE = 3
 
 
 def tests(part):
@@ -38,8 +40,7 @@ def references(part):
     part.need_gpu()
     rows = part.facts["rows"] = []
     for path in sorted((part.root / "tests/reference").glob("*.safetensors")):
-        # Training is planned fused only.
-        for fuse in ("full",) if path.stem.startswith("train-") else ("full", "none"):
+        for fuse in ("full", "none"):
             for graph in (True, False):
                 verify(part, rows, path, "cuda", fuse, graph)
         if len(part.machine.devices) > 1:
@@ -93,15 +94,28 @@ def partial_batch(part):
 
 def sanitize(part):
     """compute-sanitizer's tools over the smallest reference, step by step."""
+    with_sanitizer(part, {"": ["verify", "--reference", "tests/reference/eval-75x75.safetensors"]})
+
+
+def sanitize_train(part):
+    """compute-sanitizer's tools over small training steps, kernel by kernel."""
+    step = ["bench", "--train", "--freeze", FREEZE, "--batch", 2, "--size", 75, "--seconds", 0]
+    with_sanitizer(part, {f" fuse {fuse}": [*step, "--fuse", fuse] for fuse in ("full", "none")})
+
+
+def with_sanitizer(part, commands):
+    """All tools over all of the commands, each of which has its share of the time that is left."""
     part.need_gpu()
     program = tool("compute-sanitizer")
     if not program:
         raise part.Skip("compute-sanitizer is not installed")
     part.facts["tools"] = []
-    for name in ("memcheck", "racecheck", "initcheck", "synccheck"):
-        command = [program, "--tool", name, "--error-exitcode", "99", "--print-limit", "20", part.nodal, "verify",
-                   "--reference", "tests/reference/eval-75x75.safetensors", "--device", "cuda", "--no-graph"]
-        result = part.run(command, timeout=112)
+    runs = [(check + title, check, what) for title, what in commands.items()
+            for check in ("memcheck", "racecheck", "initcheck", "synccheck")]
+    for number, (name, check, what) in enumerate(runs):
+        command = [program, "--tool", check, "--error-exitcode", "99", "--print-limit", "20", part.nodal, *what,
+                   "--device", "cuda", "--no-graph"]
+        result = part.run(command, timeout=part.left() / (len(runs) - number))
         errors = fact.sanitizer_errors(result.out + result.err)
         part.facts["tools"].append({"tool": name, "exit_code": result.code, "errors": errors})
         if errors is None or result.timed_out:
@@ -115,8 +129,7 @@ def sanitize(part):
 def bench(part):
     """Latency by batch, and the model of the nearest card beside it, launch by launch."""
     part.need_gpu()
-    card, exact = fact.nearest_card(part.machine.name or "", part.machine.capability or (9, 0))
-    part.facts.update(card=card, card_is_this_one=exact)
+    card = nearest_card(part)
     batches = part.facts["batches"] = {str(batch): {} for batch in BATCHES}
     clocks = part.sample_clocks()
     for batch, found in batches.items():
@@ -129,11 +142,22 @@ def bench(part):
         found["model"], _ = part.json(command)
         if not found["measured"] or not found["model"]:
             continue
-        found["comparison"] = comparison = fact.compare(found["model"], found["measured"])
-        rows = [[r["model_ms"], r["measured_ms"], r["ratio"], r["name"]] for r in comparison["rows"]]
-        part.log(f"batch {batch}, model of {card}\n" + fact.table(["model ms", "measured ms", "ratio", "launch"], rows))
-        part.log(f"model <= measured everywhere: {comparison['holds']}; median ratio {fact.cell(comparison['median_ratio'], 2)}; "
-                 f"unmatched: {comparison['unmatched']}\n")
+        compare(part, batch, found)
+
+
+def nearest_card(part):
+    card, exact = fact.nearest_card(part.machine.name or "", part.machine.capability or (9, 0))
+    part.facts.update(card=card, card_is_this_one=exact)
+    return card
+
+
+def compare(part, batch, found):
+    """Sets model and measurement side by side, launch by launch."""
+    found["comparison"] = comparison = fact.compare(found["model"], found["measured"])
+    rows = [[r["model_ms"], r["measured_ms"], r["ratio"], r["name"]] for r in comparison["rows"]]
+    part.log(f"batch {batch}, model of {part.facts['card']}\n" + fact.table(["model ms", "measured ms", "ratio", "launch"], rows))
+    part.log(f"model <= measured everywhere: {comparison['holds']}; median ratio {fact.cell(comparison['median_ratio'], 2)}; "
+             f"unmatched: {comparison['unmatched']}\n")
 
 
 def sass(part):
@@ -181,6 +205,33 @@ def listing_of(part, programs, path):
     return ""
 
 
+def train(part):
+    """A training step by kind of step beside the model of the nearest card, then PyTorch's and nodal's alternately."""
+    device = peers_device(part)
+    card = nearest_card(part)
+    small = ["--size", "75"] if device == "cpu" else []
+    batches = part.facts["batches"] = {str(batch): {} for batch in ([2] if small else TRAIN_BATCHES)}
+    part.facts["on"] = device
+    command = [part.nodal, "bench", "--train", "--freeze", FREEZE, "--json", *small]
+    clocks = part.sample_clocks()
+    for batch, found in batches.items():
+        on_device = command + ["--device", device, "--batch", batch, "--seconds", "2"]
+        found["measured"], _ = part.json(on_device, timeout=60)
+        if device == "cuda":
+            found["no_graph"], _ = part.json(on_device + ["--no-graph"], timeout=60)
+    for batch, found in batches.items() if device == "cuda" else ():
+        found["model"], _ = part.json(command + ["--device", "sim", "--card", card, "--batch", batch], timeout=90)
+        if found["measured"] and found["model"]:
+            compare(part, batch, found)
+            found["kinds"] = fact.compare_kinds(found["model"], found["measured"])
+            rows = [[r["model_ms"], r["measured_ms"], r["ratio"], r["kind"]] for r in found["kinds"]]
+            part.log(fact.table(["model ms", "measured ms", "ratio", "kind of step"], rows))
+    part.facts["no_pytorch"] = no_pytorch(part, device)
+    if not part.facts["no_pytorch"]:
+        part.facts["pytorch"], part.facts["ratios"] = run_peers(part, "peers_train.py", device, ["--freeze", FREEZE])
+    part.facts["clocks"] = clocks()
+
+
 def peers(part):
     """PyTorch and nodal alternately: eager, channels_last, CUDA graph."""
     with_pytorch(part, [])
@@ -192,34 +243,54 @@ def compile(part):
 
 
 def with_pytorch(part, extra):
+    device = peers_device(part)
+    missing = no_pytorch(part, device)
+    if missing:
+        raise part.Skip(missing)
+    clocks = part.sample_clocks()
+    found, part.facts["ratios"] = run_peers(part, "peers.py", device, extra)
+    part.facts.update(found, clocks=clocks())
+
+
+def peers_device(part):
     device = os.environ.get("NODAL_PEERS_DEVICE", "cuda")
     if device == "cuda":
         part.need_gpu()
+    return device
+
+
+def no_pytorch(part, device):
+    """Why PyTorch cannot be measured; None where it can."""
     there = part.run([sys.executable, "-c", "import torch, torchvision; print(torch.__version__, torch.cuda.is_available())"])
     if there.code:
-        raise part.Skip(f"{sys.executable} has no PyTorch with torchvision; set PYTHON to one that has")
+        return f"{sys.executable} has no PyTorch with torchvision; set PYTHON to one that has"
     if device == "cuda" and there.out.split()[-1] != "True":
-        raise part.Skip(f"PyTorch {there.out.split()[0]} sees no CUDA device")
+        return f"PyTorch {there.out.split()[0]} sees no CUDA device"
+    return None
+
+
+def run_peers(part, script, device, extra):
+    """What a script that times PyTorch and nodal wrote, and a row per peer with nodal's ratio to it."""
     raw = part.out / f"{part.name}.raw.json"
     raw.unlink(missing_ok=True)
-    clocks = part.sample_clocks()
-    command = [sys.executable, part.root / "gpu/peers.py", raw, "--nodal", part.nodal, "--device", device,
+    command = [sys.executable, part.root / "gpu" / script, raw, "--nodal", part.nodal, "--device", device,
                "--budget", int(part.left() - 20), *extra]
     result = part.run(command + (["--quick"] if device == "cpu" else []))
-    part.facts["clocks"] = clocks()
+    found = {}
     if raw.exists():
-        part.facts.update(json.loads(raw.read_text(encoding="utf-8")))
+        found = json.loads(raw.read_text(encoding="utf-8"))
         raw.unlink()
-    rows = part.facts["ratios"] = fact.peer_rows(part.facts)
+    rows = fact.peer_rows(found)
     part.log(fact.table(["batch", "precision", "peer", "nodal ms", "device ms", "wall ms", "nodal/device", "nodal/wall", "error"],
                         [[r["batch"], r["precision"], r["variant"], r["nodal_ms"], r["device_ms"], r["wall_ms"],
                           r["ratio_device"], r["ratio_wall"], r["error"] or ""] for r in rows]))
     if result.code:
-        part.problems.append(f"peers.py: {result.reason()}")
+        part.problems.append(f"{script}: {result.reason()}")
     part.problems += [f"{r['variant']} {r['precision']} batch {r['batch']}: {r['error']}" for r in rows if r["error"]]
-    part.problems += [f"nodal at batch {g['batch']}: {g['nodal_error']}" for g in part.facts.get("groups", []) if g.get("nodal_error")]
+    part.problems += [f"nodal at batch {g['batch']}: {g['nodal_error']}" for g in found.get("groups", []) if g.get("nodal_error")]
     if not rows:
         part.problems.append("nothing was measured")
+    return found, rows
 
 
 def tool(name):

@@ -10,6 +10,7 @@ Pinned batches have the dtype and layout that the variant computes in. nodal com
 """
 import argparse
 import copy
+import functools
 import json
 import statistics
 import subprocess
@@ -50,19 +51,25 @@ def precision(name):
 class Peer:
     """One way to run PyTorch: `device_step` on inputs that are there, `wall_step` from pinned memory and back."""
 
+    mode = torch.inference_mode
+
     def __init__(self, name, net, device, batch, size, dtype, layout, graph=False, compiled=False):
-        self.name, self.cuda, self.calls = name, device.type == "cuda", 0
-        self.device, self.wall, self.error = [], [], None
+        self.begin(name, device, batch, size, dtype, layout)
         self.net = copy.deepcopy(net).to(device, dtype).to(memory_format=layout)
         if compiled:
             self.net = torch.compile(self.net, mode="max-autotune")
+        self.logits = torch.empty(batch, 1, dtype=dtype, pin_memory=self.cuda)
+        self.graph = self.capture() if graph else None
+
+    def begin(self, name, device, batch, size, dtype, layout):
+        """No samples yet; batches on the host and on the device."""
+        self.name, self.cuda, self.calls = name, device.type == "cuda", 0
+        self.device, self.wall, self.error = [], [], None
         count = max(2, min(16, 64 // batch))
         host = [torch.rand(batch, 3, size, size).to(dtype).contiguous(memory_format=layout) for _ in range(count)]
         self.host = [x.pin_memory() for x in host] if self.cuda else host
         self.inputs = [x.to(device) for x in self.host]
         self.x = self.inputs[0].clone()
-        self.logits = torch.empty(batch, 1, dtype=dtype, pin_memory=self.cuda)
-        self.graph = self.capture() if graph else None
 
     @torch.inference_mode()
     def capture(self):
@@ -108,16 +115,16 @@ class Peer:
             torch.cuda.synchronize()
         return (time.perf_counter() - begin) * 1e3
 
-    @torch.inference_mode()
     def turn(self, seconds):
         """A round: both ways, each for as long as that."""
-        for step, samples in ((self.device_step, self.device), (self.wall_step, self.wall)):
-            for _ in range(3):
-                step()
-            begin, times = time.perf_counter(), []
-            while len(times) < 3 or time.perf_counter() - begin < seconds:
-                times.append(step())
-            samples.append(times)
+        with self.mode():
+            for step, samples in ((self.device_step, self.device), (self.wall_step, self.wall)):
+                for _ in range(3):
+                    step()
+                begin, times = time.perf_counter(), []
+                while len(times) < 3 or time.perf_counter() - begin < seconds:
+                    times.append(step())
+                samples.append(times)
 
     def row(self):
         row = {"variant": self.name, "device_ms": summary(self.device), "wall_ms": summary(self.wall)}
@@ -136,9 +143,9 @@ def one_line(error):
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def nodal_turn(args, batch, weights):
+def nodal_turn(args, batch, weights, *extra):
     command = [args.nodal, "bench", "--device", args.device, "--batch", batch, "--size", args.size, "--weights", weights,
-               "--seconds", 0.2 if args.quick else 1, "--json"]
+               "--seconds", 0.2 if args.quick else 1, "--json", *extra]
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(one_line(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no message"))
@@ -153,12 +160,12 @@ def variants(args, graph):
     return found + [("CUDA graph", plain, {"graph": True}), ("CUDA graph channels_last", last, {"graph": True})] * graph
 
 
-def group(args, net, device, weights, batch, name):
-    """All variants of one batch and precision, and nodal, in rounds."""
-    dtype, rows, peers = precision(name), [], []
-    for title, layout, how in variants(args, device.type == "cuda"):
+def group(args, makers, nodal, batch, name):
+    """All peers of one batch and precision, and nodal, in rounds; `nodal` measures a turn of it, its quantiles in ms."""
+    rows, peers = [], []
+    for title, make in makers.items():
         try:
-            peer = Peer(title, net, device, batch, args.size, dtype, layout, **how)
+            peer = make()
             peer.turn(0.0)
             peer.device, peer.wall = [], []
             peers.append(peer)
@@ -172,13 +179,37 @@ def group(args, net, device, weights, batch, name):
             except Exception as error:
                 peer.error = one_line(error)
         try:
-            ours.append(nodal_turn(args, batch, weights)["network_loop_ms"])
+            ours.append(nodal())
         except Exception as error:
             found["nodal_error"] = one_line(error)
     if ours:
         found["nodal"] = {"median_ms": statistics.median(r["p50"] for r in ours), "min_ms": min(r["min"] for r in ours),
                           "rounds": len(ours)}
     return dict(found, rows=[peer.row() for peer in peers] + rows)
+
+
+def groups(args, facts, precisions, batches, measure):
+    """Measures group after group until the budget is spent, and writes what is there after each."""
+    longest, begin = 0.0, time.monotonic()
+    for name in precisions:
+        for batch in batches:
+            started = time.monotonic()
+            if started - begin + longest > args.budget:
+                facts["not_reached"].append(f"{name} batch {batch}")
+            else:
+                facts["groups"].append(measure(batch, name))
+                longest = max(longest, time.monotonic() - started)
+                print(json.dumps(facts["groups"][-1]), flush=True)
+            if args.device == "cuda":
+                torch.cuda.empty_cache()
+            args.out.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def about(args, what):
+    """The head of the file."""
+    return {"torch": torch.__version__, "torchvision": torchvision.__version__, "cudnn": torch.backends.cudnn.version(),
+            "device": torch.cuda.get_device_name() if args.device == "cuda" else "cpu", "size": args.size, "what": what, "groups": [],
+            "not_reached": []}
 
 
 def limits(device):
@@ -200,45 +231,44 @@ def limits(device):
             "matmul_fp32_gflops": 2 * 8192 ** 3 / best(lambda: x @ x) / 1e6}
 
 
-def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options_of(description, rounds):
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("out", type=Path)
     options.add_argument("--nodal", default="bin/nodal")
     options.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     options.add_argument("--budget", type=float, default=440, help="seconds after which no new group begins")
-    options.add_argument("--rounds", type=int, default=2)
-    options.add_argument("--compile", action="store_true", help="torch.compile instead of eager and graphs")
+    options.add_argument("--rounds", type=int, default=rounds)
     options.add_argument("--quick", action="store_true", help="small and short, to try this script out")
+    return options
+
+
+def main():
+    options = options_of(__doc__, rounds=2)
+    options.add_argument("--compile", action="store_true", help="torch.compile instead of eager and graphs")
     args = options.parse_args()
     args.size, args.seconds = (96, 0.1) if args.quick else (299, 0.4)
-    begin, device = time.monotonic(), torch.device(args.device)
+    device = torch.device(args.device)
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
     cuda = device.type == "cuda"
     precisions = ["fp32", "tf32", "fp16"] if cuda else ["fp32"]
     batches = [1, 2] if args.quick else [1, 64, 8] if args.compile else [1, 8, 64]
-    facts = {"torch": torch.__version__, "torchvision": torchvision.__version__, "cudnn": torch.backends.cudnn.version(),
-             "device": torch.cuda.get_device_name() if cuda else "cpu", "size": args.size, "what": WHAT, "groups": [],
-             "not_reached": []}
+    facts = about(args, WHAT)
 
     with tempfile.TemporaryDirectory() as folder:
         ours, state = weights_of(args.nodal, folder)
         net = network(state)
-        longest = 0.0
-        for name in precisions:
-            for batch in batches:
-                started = time.monotonic()
-                if started - begin + longest > args.budget:
-                    facts["not_reached"].append(f"{name} batch {batch}")
-                else:
-                    facts["groups"].append(group(args, net, device, ours, batch, name))
-                    longest = max(longest, time.monotonic() - started)
-                    print(json.dumps(facts["groups"][-1]), flush=True)
-                if cuda:
-                    torch.cuda.empty_cache()
-                if args.compile:
-                    torch._dynamo.reset()
-                args.out.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+        def measure(batch, name):
+            dtype = precision(name)
+            makers = {title: functools.partial(Peer, title, net, device, batch, args.size, dtype, layout, **how)
+                      for title, layout, how in variants(args, cuda)}
+            found = group(args, makers, lambda: nodal_turn(args, batch, ours)["network_loop_ms"], batch, name)
+            if args.compile:
+                torch._dynamo.reset()
+            return found
+
+        groups(args, facts, precisions, batches, measure)
         if cuda and not args.compile:
             facts["limits"] = limits(device)
             args.out.write_text(json.dumps(facts, indent=1), encoding="utf-8")

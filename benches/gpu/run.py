@@ -1,6 +1,7 @@
-"""Everything worth knowing about nodal on the GPU at hand, in one run. Standard library only; peers.py needs PyTorch.
+"""Everything worth knowing about nodal on the GPU at hand, in one run. Standard library only; peers.py and
+peers_train.py need PyTorch.
 
-Usage: run.sh [tests|references|sanitize|bench|peers|compile|sass|all]... [--out DIR]
+Usage: run.sh [tests|references|sanitize|sanitize_train|bench|sass|train|peers|compile|all]... [--out DIR]
 
 Each part has eight minutes, writes its log to out/PART.log and its facts to out/PART.json, and the next one runs whatever
 became of it. A part is passed, failed, or skipped with the reason; where NODAL_REQUIRE_GPU=1, a missing GPU is a failure.

@@ -97,6 +97,12 @@ elif a[0] == "verify":
     sys.exit(0 if ok else 1)
 elif a[0] == "predict":
     print(json.dumps({"results": [{"image": "a.jpg", "probabilities": {"positive": 0.25}}]}))
+elif a[0] == "bench" and "--train" in a:
+    ms = 10.0 if value("--device") == "sim" else 15.0
+    layers = [{"name": n, "kind": k, "ms": ms * t} for n, k, t in (("filters", "pack_filters", 1), ("first", "conv2d", 2), ("first dx", "conv2d", 3))]
+    step = {"min": 6.5 * ms, "p50": 7 * ms, "p90": 7 * ms, "p99": 7 * ms}
+    print(json.dumps({"network_ms": {"model": 6 * ms}, "layers": layers} if value("--device") == "sim" else
+                     {"step_ms": step, "freeze": int(value("--freeze")), "images_per_s": 9.0, "layers": layers}))
 elif a[0] == "bench":
     ms = 1.0 if value("--device") == "sim" else 0.5 if bad == "bench" else 1.5
     layers = [{"name": n, "ms": ms * k} for n, k in (("first", 1), ("second", 2), ("second", 3))]
@@ -104,6 +110,22 @@ elif a[0] == "bench":
     print(json.dumps({"device": value("--device"), "card": "H100", "network_ms": network, "network_loop_ms": network, "images_per_s": 9.0, "layers": layers}))
 elif a[0] == "init":
     Path(value("-o")).write_text("weights")
+'''
+
+# In place of PyTorch, and of the script that times it.
+TORCH = """
+__version__ = "2.0"
+class cuda:
+    is_available = staticmethod(lambda: True)
+"""
+PEERS_TRAIN = '''
+import json, sys
+row = lambda name, ms: {"variant": name, "device_ms": {"median": ms}, "wall_ms": {"median": ms}}
+group = lambda precision, *rows: {"batch": 64, "precision": precision, "nodal": {"median_ms": 105.0}, "rows": list(rows)}
+failed = {"variant": "eager", "error": "no memory"}
+groups = [group("fp32", row("eager", 150.0), row("eager channels_last", 140.0)), group("tf32", failed if "FAIL" else row("eager", 70.0))]
+facts = {"torch": "2.0", "cudnn": 9, "device": "H100", "size": 299, "what": {"nodal": "step_ms"}, "not_reached": ["amp batch 16"], "groups": groups}
+open(sys.argv[1], "w").write(json.dumps(facts))
 '''
 
 TOOLS = {
@@ -161,6 +183,14 @@ class Texts(unittest.TestCase):
         found = facts.compare(model, measured)
         self.assertEqual((found["unmatched"], found["holds"]), (["c", "a"], True))
         self.assertIsNone(facts.compare(dict(model, layers=[]), measured)["holds"])
+
+    def test_model_and_measurement_of_a_training_step(self):
+        layers = lambda *times: [{"name": kind, "kind": kind, "ms": ms} for kind, ms in times]
+        model = {"network_ms": {"model": 5.0}, "layers": layers(("conv2d", 1.0), ("conv2d", 2.0), ("update", 1.0), ("pack", 1.0))}
+        measured = {"step_ms": {"p50": 9.0, "min": 8.0}, "layers": layers(("update", 2.0), ("conv2d", 4.0), ("conv2d", 5.0), ("loss", 0.5))}
+        kinds = {row["kind"]: (row["measured_ms"], row["model_ms"], row["ratio"]) for row in facts.compare_kinds(model, measured)}
+        self.assertEqual(kinds, {"update": (2.0, 1.0, 2.0), "conv2d": (9.0, 3.0, 3.0), "loss": (0.5, None, None), "pack": (None, 1.0, None)})
+        self.assertEqual(facts.compare(model, measured)["network"], {"model_ms": 5.0, "p50_ms": 9.0, "min_ms": 8.0, "ratio": 1.6})
 
     def test_ratios_to_peers(self):
         times = {"median": 4.0, "min": 3.0}
@@ -277,6 +307,62 @@ class Runs(unittest.TestCase):
         self.assertIn("eval-75x75 cuda fuse none: 1 tensors differ", summary["parts"][0]["reason"])
         done, summary = self.run_parts("sanitize", FAKE_BAD="race")
         self.assertEqual(summary["parts"][0]["reason"], "racecheck: 3 errors, exit code 99")
+
+    def test_training_references_and_the_sanitizer_over_a_training_step(self):
+        (self.root / "tests/reference/train-logit-freeze3.safetensors").touch()
+        done, summary = self.run_parts("references", "sanitize_train")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        rows = json.loads((self.root / "out/references.json").read_text())["rows"]
+        runs = [(r["device"], r["fuse"], r["graph"]) for r in rows if r["reference"] == "train-logit-freeze3"]
+        self.assertEqual(runs, [("cuda", "full", True), ("cuda", "full", False), ("cuda", "none", True), ("cuda", "none", False), ("cuda:1", "full", True)])
+        commands = [line for line in (self.root / "out/sanitize_train.log").read_text().splitlines() if line.startswith("$ ")]
+        self.assertEqual(len(commands), 8)
+        self.assertIn("--tool memcheck", commands[0])
+        self.assertIn("bench --train --freeze 3 --batch 2 --size 75 --seconds 0 --fuse full --device cuda --no-graph", commands[0])
+        done, summary = self.run_parts("sanitize_train", FAKE_BAD="race")
+        self.assertEqual(summary["parts"][0]["reason"], "racecheck fuse full: 3 errors, exit code 99 (and 1 more)")
+
+    def with_pytorch(self, script):
+        for name in ("torch", "torchvision"):
+            (self.root / f"stand-ins/{name}").mkdir(parents=True, exist_ok=True)
+            (self.root / f"stand-ins/{name}/__init__.py").write_text(TORCH)
+        (self.root / "gpu/peers_train.py").write_text(script)
+        return {"PYTHONPATH": str(self.root / "stand-ins")}
+
+    def test_a_training_step_beside_the_model_and_pytorch(self):
+        done, summary = self.run_parts("train", **self.with_pytorch(PEERS_TRAIN.replace('"FAIL"', "False")))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("p50 batch 64 105.00 ms, batch 16 105.00 ms; nodal / best PyTorch fp32 batch 64: 0.75 (eager channels_last); "
+                      "no time for amp batch 16", done.stdout)
+        train = summary["train"]
+        self.assertEqual((train["batches"]["64"]["median_ratio"], train["batches"]["16"]["model_ms"]), (1.5, 60.0))
+        self.assertEqual([(k["kind"], k["measured_ms"], k["model_ms"]) for k in train["kinds"]["64"]],
+                         [("pack_filters", 15.0, 10.0), ("conv2d", 75.0, 50.0)])
+        text = (self.root / "out/summary.md").read_text()
+        self.assertIn("| conv2d | 75.000 | 50.000 | 1.500 |", text)
+        self.assertIn("| 64 | tf32 | eager | 105.000 | 70.000 | 70.000 | 1.500 | 1.500 |", text)
+        self.assertRegex(text.splitlines()[-2], r"\| train 64: 105.00; train 16: 105.00 \| train 64: 60.00, ratio 1.50; .* "
+                         r"\| train 64: 0.75 \(eager channels_last\) \|$")
+        commands = (self.root / "out/train.log").read_text()
+        for words in ("--device cuda --batch 64", "--device cuda --batch 16 --seconds 2 --no-graph", "--device sim --card h100 --batch 64"):
+            self.assertIn(f"bench --train --freeze 3 --json {words}", commands)
+
+    def test_a_training_peer_that_fails_is_named(self):
+        done, summary = self.run_parts("train", **self.with_pytorch(PEERS_TRAIN))
+        self.assertEqual((done.returncode, summary["parts"][0]["reason"]), (1, "eager tf32 batch 64: no memory"))
+        self.assertEqual(summary["train"]["batches"]["64"]["model_ms"], 60.0)
+
+    @unittest.skipIf(importlib.util.find_spec("torch"), "there is a PyTorch here")
+    def test_a_training_step_without_pytorch(self):
+        done, summary = self.run_parts("train")
+        self.assertEqual((done.returncode, summary["parts"][0]["status"]), (0, "passed"), done.stdout)
+        self.assertIn("has no PyTorch with torchvision", (self.root / "out/summary.md").read_text())
+
+    def test_every_script_travels(self):
+        source = (HERE / "bundle.py").read_text(encoding="utf-8") if (HERE / "bundle.py").exists() else ""
+        for path in HERE.glob("*.py"):
+            if path.name not in ("bundle.py", "test_gpu.py"):
+                self.assertIn(f'"{path.name}"', source)
 
     def test_a_failed_test_and_one_that_dies(self):
         self.program("bin/tests/library", f"#!/bin/sh\ncat <<'END'{LIBTEST}END\nexit 101\n")

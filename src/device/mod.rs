@@ -222,6 +222,8 @@ impl Device {
         match self {
             #[cfg(feature = "cpu")]
             Device::Cpu { isa: None, .. } => format!("cpu:{}", cpu::Isa::detect().name()),
+            #[cfg(feature = "cuda")]
+            Device::Cuda { properties, .. } => format!("cuda ({})", properties.name),
             other => other.to_string(),
         }
     }

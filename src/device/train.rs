@@ -93,6 +93,15 @@ impl Engine {
     pub fn set_trained(&mut self, weights: &Weights) -> Result<()> {
         let learned = self.learned()?.clone();
         self.put(&learned.parameters, learned.values, weights, "")?;
+        self.set_statistics(weights)
+    }
+
+    /// Puts running statistics of `weights` in the place of those of batch norms that learn.
+    ///
+    /// # Errors
+    /// As [`Engine::set_trained`].
+    pub fn set_statistics(&mut self, weights: &Weights) -> Result<()> {
+        let learned = self.learned()?.clone();
         self.put(&learned.statistics, learned.running, weights, "")
     }
 

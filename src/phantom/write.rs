@@ -135,8 +135,8 @@ fn fill(folder: &Path, options: &Options, patients: &[Patient], summary: &Summar
         let Patient { age, gender, t_stage, .. } = patient;
         put(&mut tables.cohort, format_args!("{name},{},{age},{gender},{t_stage}", patient.group()));
         for node in 0..patient.nodes.len() {
-            for view in 0..VIEWS.len() {
-                let image = format!("images/{name}-{}-{}.jpg", node + 1, VIEWS[view].0);
+            for (view, (series, _)) in VIEWS.iter().enumerate() {
+                let image = format!("images/{name}-{}-{series}.jpg", node + 1);
                 rows(&mut tables, patient, (node, view), &image, &name);
                 let (body, own) = (patient.body(node), patient.view(node, view));
                 let painted = paint(&patient.nodes[node], view, body, own, options.largest);
@@ -251,4 +251,25 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         file.sync_all()
     });
     written.map_err(|e| Error::io(path, "write", e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_of_the_rule_and_the_readers_is_so() {
+        let (intercept, [a, b, c, d]) = RULE;
+        let centre = -(intercept + 0.5 * b + 0.5 * c + 0.75 * d) / a;
+        let rule = format!(
+            "z = {a}·(short axis − {centre:.1}) + {b}·(irregularity − ½) + {c}·(heterogeneity − ½) + {d}·(roundness − ¾)"
+        );
+        assert!(README.contains(&rule) && include_str!("mod.rs").contains(&rule), "{rule}");
+        for reader in READERS {
+            let errs = format!("{:.0} % for {}", 100.0 * reader.criterion_error, reader.name);
+            assert!(README.contains(&errs), "{errs}");
+        }
+        assert_eq!(READERS.map(|reader| reader.short_axis_sd_mm), [1.0, 0.5], "1 mm and ½ mm");
+        assert_eq!(HOLDS_FROM, [0.5, 0.5, 0.75], "irregularity ½, heterogeneity ½, roundness ¾");
+    }
 }

@@ -58,7 +58,7 @@ impl Best {
 pub fn checkpoint(weights: &Weights, momenta: Vec<(String, Tensor)>, place: &Place) -> Result<Weights> {
     let mut extra: Vec<(String, Tensor)> =
         momenta.into_iter().map(|(name, tensor)| (format!("{MOMENTUM}{name}"), tensor)).collect();
-    let Tally { loss_sum, labels, probabilities } = &place.tally;
+    let Tally { loss_sum, weight, labels, probabilities } = &place.tally;
     if !labels.is_empty() {
         let labels: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
         extra.push(("tally.labels".into(), Tensor::new(&[labels.len()], labels)?));
@@ -75,6 +75,7 @@ pub fn checkpoint(weights: &Weights, momenta: Vec<(String, Tensor)>, place: &Pla
     set("step", place.step.to_string());
     set("log_bytes", place.log_bytes.to_string());
     set("loss_sum", hex(*loss_sum));
+    set("weight", hex(*weight));
     if let Some(Best { epoch, auc, loss }) = place.best {
         set("best.epoch", epoch.to_string());
         set("best.auc", hex(auc));
@@ -103,7 +104,7 @@ pub fn read(path: &Path, network: &Network) -> Result<(Weights, Place, Weights)>
         }
         None => None,
     };
-    let mut tally = Tally { loss_sum: real("loss_sum")?, ..Tally::default() };
+    let mut tally = Tally { loss_sum: real("loss_sum")?, weight: real("weight")?, ..Tally::default() };
     if file.shape("tally.labels").is_some() {
         tally.labels = file.f32("tally.labels")?.iter().map(|&label| label as usize).collect();
         tally.probabilities = file.f32("tally.probabilities")?.into_owned();

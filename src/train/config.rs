@@ -17,7 +17,7 @@ use crate::program::{Controls, Training};
 pub struct Config {
     /// Name and version of the engine.
     pub engine: String,
-    /// The device, with its instruction set or card.
+    /// The device, with its instruction set or card, which decide the last bits.
     pub device: String,
     /// Where the data lay.
     pub data: PathBuf,
@@ -35,6 +35,12 @@ pub struct Config {
     pub new_head: bool,
     /// Height and width of the input.
     pub size: (usize, usize),
+    /// How images are fitted into it.
+    pub fit: String,
+    /// What is done to pixel values; `mean` stands for the mean image of the training part, which travels with the weights.
+    pub normalize: String,
+    /// Whether each crop's own brightness and contrast are taken away.
+    pub standardize: bool,
     /// How average pools treat their padding.
     pub avg_pool_padding: String,
     /// How images were parted: `given`, or by what, and the share or fold of validation.
@@ -142,7 +148,8 @@ impl Hyper {
         };
         positive("epochs", self.epochs as f64)?;
         positive("batch", self.batch as f64)?;
-        positive("lr", self.lr)?;
+        // As the device has it.
+        positive("lr", f64::from(self.lr as f32))?;
         share("momentum", self.momentum)?;
         share("dropout", self.dropout)?;
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {

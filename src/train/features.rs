@@ -17,20 +17,24 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// Those of all images of `loaders`, whose samples are below `count`.
+    /// Those of all images of `loaders`, whose samples are below `count`; `None` when `stop` said so meanwhile.
     pub fn of(
         network: &Network,
         weights: &Weights,
         device: &Device,
-        loaders: &[&Loader],
+        loaders: &[Loader],
         count: usize,
-    ) -> Result<Self> {
-        let options = Options { keep: Keep::Layers, ..Options::new(BATCH, device.target()) };
-        let mut engine = Engine::new(Program::lower(network, &options)?, weights, device)?;
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Self>> {
+        let program = Program::lower(network, &features_options(device))?;
+        let mut engine = Engine::new(program, weights, device)?;
         let mut values: Vec<Option<Box<[f32]>>> = vec![None; count];
         for loader in loaders {
             for batch in loader.epoch(0, 0)? {
                 let batch = batch?;
+                if stop() {
+                    return Ok(None);
+                }
                 let length = batch.inputs.len() / batch.labels.len();
                 for (inputs, samples) in batch.inputs.chunks(BATCH * length).zip(batch.samples.chunks(BATCH))
                 {
@@ -43,7 +47,7 @@ impl Features {
                 }
             }
         }
-        Ok(Features { values })
+        Ok(Some(Features { values }))
     }
 
     /// Puts those of `samples` into an engine's input, one behind the other.
@@ -55,6 +59,11 @@ impl Features {
             }
         }
     }
+}
+
+/// How the network that gives features is lowered.
+pub(super) fn features_options(device: &Device) -> Options {
+    Options { keep: Keep::Layers, ..Options::new(BATCH, device.target()) }
 }
 
 /// Whether all that learns of `network` stands behind what `freeze` freezes.

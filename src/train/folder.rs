@@ -4,24 +4,27 @@
 //! another name and renamed, so that there is never a run that cannot go on. Every file appears whole or not at all; only
 //! `metrics.jsonl` grows line by line, and the checkpoint says up to where it counts.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::{make_whole, write_whole};
 use crate::weights::Weights;
 
 /// A run's folder.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Held by the one process that trains in it.
+    _lock: Option<Arc<File>>,
 }
 
 impl RunFolder {
-    /// Makes the folder `path` with its first files; `split` writes the file that it is given.
+    /// Makes the folder `path` with its first files; `split` writes the file that it is given. The folder is this process's own.
     ///
     /// # Errors
     /// [`Error::Argument`] when something lies there; [`Error::Io`] when it cannot be written.
@@ -32,24 +35,15 @@ impl RunFolder {
         checkpoint: &Weights,
     ) -> Result<Self> {
         RunFolder::check_free(path)?;
-        let name = path
-            .file_name()
-            .ok_or_else(|| Error::Argument(format!("{}: names no folder: give --out one", path.display())))?;
-        let hidden = path.with_file_name(format!(".{}.{}.part", name.display(), std::process::id()));
-        let made = fs::create_dir_all(&hidden).map_err(|e| Error::io(path, "create", e)).and_then(|()| {
-            let folder = RunFolder { path: hidden.clone() };
+        clear_abandoned(path);
+        make_whole(path, |hidden| {
+            let folder = RunFolder { path: hidden.to_path_buf(), _lock: None };
             folder.write_json("config.json", config)?;
             split(&folder.file("split.csv"))?;
             checkpoint.save_safetensors(&folder.checkpoint())?;
-            File::create(folder.metrics()).map_err(|e| Error::io(path, "write", e))?;
-            fs::rename(&hidden, path).map_err(|e| Error::io(path, "create", e))
-        });
-        if let Err(error) = made {
-            // The first error is the one worth telling.
-            let _ = fs::remove_dir_all(&hidden);
-            return Err(error);
-        }
-        Ok(RunFolder { path: path.to_path_buf() })
+            File::create(folder.metrics()).map(drop).map_err(|e| Error::io(path, "write", e))
+        })?;
+        Ok(RunFolder { path: path.to_path_buf(), _lock: Some(lock(path)?) })
     }
 
     /// Whether a run can be made at `path`: asked before long work.
@@ -57,35 +51,45 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Argument`] when something lies there.
     pub fn check_free(path: &Path) -> Result<()> {
-        let occupied =
-            fs::read_dir(path).map(|mut entries| entries.next().is_some()).unwrap_or(path.exists());
-        match occupied {
-            true => Err(Error::Argument(format!(
-                "{}: is there already: name another folder with --out, or go on with --resume {0}",
-                path.display()
-            ))),
-            false => Ok(()),
+        let entries = fs::read_dir(path).map(|mut entries| entries.next().is_some());
+        if !entries.unwrap_or(fs::symlink_metadata(path).is_ok()) {
+            return Ok(());
         }
+        let further = match RunFolder::open(path) {
+            Ok(_) => format!(", or go on with --resume {}", path.display()),
+            Err(_) => String::new(),
+        };
+        let path = path.display();
+        Err(Error::Argument(format!("{path}: is there already: name another folder with --out{further}")))
     }
 
-    /// The folder of a run that has begun; what a killed write left is cleared away.
+    /// The folder of a run that has begun, to look at.
     ///
     /// # Errors
     /// [`Error::Argument`] when it is none.
     pub fn open(path: &Path) -> Result<Self> {
-        let folder = RunFolder { path: path.to_path_buf() };
-        let needed = [folder.file("config.json"), folder.file("split.csv"), folder.checkpoint()];
-        if let Some(missing) = needed.iter().find(|file| !file.is_file()) {
-            return Err(Error::Argument(format!(
+        let folder = RunFolder { path: path.to_path_buf(), _lock: None };
+        let needed =
+            [folder.file("config.json"), folder.file("split.csv"), folder.checkpoint(), folder.metrics()];
+        match needed.iter().find(|file| !file.is_file()) {
+            Some(missing) => Err(Error::Argument(format!(
                 "{}: is no run: {} is missing",
                 path.display(),
                 missing.file_name().unwrap_or_default().display()
-            )));
+            ))),
+            None => Ok(folder),
         }
+    }
+
+    /// The folder of a run that has begun, to train in; what a killed write left is cleared away.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when it is none, or while another process trains in it.
+    pub fn take(path: &Path) -> Result<Self> {
+        let folder =
+            RunFolder { _lock: Some(lock(RunFolder::open(path)?.path())?), path: path.to_path_buf() };
         for entry in fs::read_dir(path).map_err(|e| Error::io(path, "read", e))?.flatten() {
-            let name = entry.file_name();
-            let name = name.as_encoded_bytes();
-            if name.starts_with(b".") && name.ends_with(b".part") {
+            if unfinished(entry.file_name().as_encoded_bytes()) {
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -160,6 +164,39 @@ impl RunFolder {
     }
 }
 
+/// Keeps other processes from training in the run at `path`, until it is dropped.
+fn lock(path: &Path) -> Result<Arc<File>> {
+    let file = File::open(path.join("config.json")).map_err(|e| Error::io(path, "read", e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Arc::new(file)),
+        Err(TryLockError::WouldBlock) => Err(Error::Argument(format!(
+            "{}: another process trains in this run: wait for its end, or end it",
+            path.display()
+        ))),
+        Err(TryLockError::Error(e)) => Err(Error::io(path, "lock", e)),
+    }
+}
+
+/// Whether a name is that of a write that has not ended.
+fn unfinished(name: &[u8]) -> bool {
+    name.starts_with(b".") && name.ends_with(b".part")
+}
+
+/// Removes what processes that are gone left of making a run at `path`; where processes are not told, nothing.
+fn clear_abandoned(path: &Path) {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let prefix = format!(".{}.", path.file_name().unwrap_or_default().display());
+    let (Ok(entries), true) = (fs::read_dir(parent), Path::new("/proc/self").exists()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(".part"));
+        let process = process.and_then(|process| process.parse::<u32>().ok());
+        if process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// The lines of `metrics.jsonl`.
 pub struct Log {
     path: PathBuf,
@@ -173,7 +210,7 @@ impl Log {
     /// # Errors
     /// [`Error::Io`] when it cannot be written, [`Error::Format`] when it is shorter.
     pub fn open(path: &Path, bytes: u64) -> Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).open(path);
+        let file = OpenOptions::new().append(true).open(path);
         let file = file.map_err(|e| Error::io(path, "write", e))?;
         let length = file.metadata().map_err(|e| Error::io(path, "read", e))?.len();
         if length < bytes {
@@ -231,7 +268,10 @@ mod tests {
         let counts = log.settle().unwrap();
         log.line(&serde_json::json!({"step": 1})).unwrap();
         fs::write(run.file(".checkpoint.1.part"), "half").unwrap();
-        let run = RunFolder::open(&path).unwrap();
+        let busy = RunFolder::take(&path).unwrap_err().to_string();
+        assert!(busy.contains("another process trains in this run"), "{busy}");
+        drop(run);
+        let run = RunFolder::take(&path).unwrap();
         assert!(!run.file(".checkpoint.1.part").exists());
         let mut log = Log::open(&run.metrics(), counts).unwrap();
         log.line(&serde_json::json!({"step": 7})).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::checkpoint::{self, Place};
 use super::config::{Config, Hyper, digest};
-use super::features::{Features, head_of};
+use super::features::{Features, features_options, head_of};
 use super::head::{new_head, weights_of, with_tensors};
 use super::run::{End, Run, Watch};
 use super::{RunFolder, Targets};
@@ -21,6 +21,9 @@ use crate::weights::Weights;
 /// Decoded pixels that are kept at most.
 const IMAGES_BYTES: usize = 2 << 30;
 
+/// Share of validation where nothing is said.
+const VAL_FRACTION: f64 = 0.2;
+
 /// What a run begins with.
 #[derive(Clone, Debug)]
 pub struct Begin {
@@ -28,16 +31,16 @@ pub struct Begin {
     pub data: PathBuf,
     /// The weights to begin with.
     pub weights: PathBuf,
-    /// Input size, fit and normalisation; a normalisation of `None` is the mean image of the training part.
+    /// Input size, fit and normalisation.
     pub preprocess: Preprocess,
-    /// Whether the mean image of the training part is subtracted.
+    /// Whether the mean image of the training part is subtracted instead of that normalisation.
     pub mean_image: bool,
     /// Softmax over two outputs instead of a sigmoid over one.
     pub softmax: bool,
     /// What is kept together; by what the data say when `None`.
     pub split_by: Option<SplitBy>,
-    /// Share of validation.
-    pub val_fraction: f64,
+    /// Share of validation; 0.2 when `None`.
+    pub val_fraction: Option<f64>,
     /// Which fold of how many validates, from 0, instead of a share.
     pub fold: Option<(usize, usize)>,
     /// Whether classes count alike, whatever their numbers.
@@ -87,8 +90,9 @@ impl Job {
     /// # Errors
     /// [`Error::Argument`] when it is no run, or when its data have changed.
     pub fn resume(folder: &Path, threads: usize) -> Result<Self> {
-        let folder = RunFolder::open(folder)?;
+        let folder = RunFolder::take(folder)?;
         let config: Config = folder.config()?;
+        config.hyper.check(config.classes.len())?;
         let data = Dataset::open(&config.data)?;
         if data.digest()? != config.data_digest {
             return Err(Error::Argument(format!(
@@ -140,13 +144,10 @@ impl Job {
         self.split.leak(&self.data)
     }
 
-    pub(super) fn loader(&self, part: &[usize], learns: bool) -> Result<Loader> {
-        let Hyper { batch, drop_last, seed, .. } = self.config.hyper;
-        let augmentation = if learns { self.config.hyper.augmentation()? } else { Augmentation::default() };
-        let (drop_last, threads) = (drop_last && learns, self.threads);
-        let options =
-            LoaderOptions { batch, drop_last, shuffle: learns, seed, augmentation, threads, ahead: 2 };
-        Loader::new(&self.data, &self.images, part, &self.preprocess, options)
+    /// The batches of the training part, or where it only looks on of the validation part.
+    pub(super) fn loader(&self, part: &[usize], used: Use) -> Result<Loader> {
+        let Job { data, images, preprocess, config, threads, .. } = self;
+        loader(data, images, part, preprocess, &config.hyper, used, *threads)
     }
 
     pub(super) fn engine(&self, network: &Network, weights: &Weights, device: &Device) -> Result<Engine> {
@@ -157,20 +158,18 @@ impl Job {
         }
     }
 
-    /// The features of all images, where only the last layer learns.
+    /// The features of all images; `None` when it was asked to stop meanwhile.
     pub(super) fn features(
         &self,
         network: &Network,
         weights: &Weights,
         device: &Device,
+        stop: &dyn Fn() -> bool,
     ) -> Result<Option<Features>> {
-        if !self.config.features()? {
-            return Ok(None);
-        }
-        let parts = [&self.split.train, &self.split.val].into_iter().filter(|part| !part.is_empty());
-        let loaders: Vec<Loader> = parts.map(|part| self.loader(part, false)).collect::<Result<_>>()?;
-        let loaders: Vec<&Loader> = loaders.iter().collect();
-        Features::of(network, weights, device, &loaders, self.data.samples().len()).map(Some)
+        let parts = [&self.split.train, &self.split.val];
+        let loaders: Vec<Loader> =
+            parts.into_iter().map(|part| self.loader(part, Use::AsIs)).collect::<Result<_>>()?;
+        Features::of(network, weights, device, &loaders, self.data.samples().len(), stop)
     }
 }
 
@@ -225,6 +224,9 @@ impl Prepared {
             outputs,
             new_head: new,
             size: preprocess.size,
+            fit: preprocess.fit.to_string(),
+            normalize: preprocess.normalize.name().into(),
+            standardize: preprocess.standardize,
             avg_pool_padding: padding.to_string(),
             split: how,
             hyper,
@@ -233,14 +235,55 @@ impl Prepared {
         // Refused now rather than after the folder is there.
         weights.check(&network.parameters())?;
         training_program(&network, &config, device)?;
+        loader(&data, &images, &split.train, &preprocess, &config.hyper, Use::Learn, threads)?;
         Ok(Prepared { config, split, weights, data, images, preprocess })
     }
+}
+
+/// What batches are for.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Use {
+    /// To learn from: shuffled, augmented.
+    Learn,
+    /// To take statistics of: shuffled, as the images are.
+    Statistics,
+    /// To look at, in order, as the images are.
+    AsIs,
+}
+
+fn loader(
+    data: &Dataset,
+    images: &Arc<Images>,
+    part: &[usize],
+    preprocess: &Preprocess,
+    hyper: &Hyper,
+    used: Use,
+    threads: usize,
+) -> Result<Loader> {
+    let options = LoaderOptions {
+        batch: hyper.batch,
+        drop_last: hyper.drop_last && used != Use::AsIs,
+        shuffle: used != Use::AsIs,
+        seed: hyper.seed,
+        augmentation: if used == Use::Learn { hyper.augmentation()? } else { Augmentation::default() },
+        threads,
+        ahead: 2,
+    };
+    Loader::new(data, images, part, preprocess, options)
 }
 
 impl Begin {
     /// The split, and how it came about.
     fn split(&self, data: &Dataset) -> Result<(Split, String)> {
         if let Some(split) = data.split() {
+            if self.split_by.is_some() || self.val_fraction.is_some() || self.fold.is_some() {
+                let root = data.root().display();
+                let problem = format!(
+                    "{root}: is split already into train and val: leave --split-by, --val-fraction and --fold out, or name the folder \
+                     below"
+                );
+                return Err(Error::Argument(problem));
+            }
             return Ok((split.clone(), "given".into()));
         }
         let by = self.split_by.unwrap_or_else(|| SplitBy::default_of(data));
@@ -251,8 +294,8 @@ impl Begin {
                 format!("by {by}, fold {} of {folds}", fold + 1),
             )),
             None => Ok((
-                Split::random(data, by, self.val_fraction, seed)?,
-                format!("by {by}, {} for validation", self.val_fraction),
+                Split::random(data, by, self.val_fraction.unwrap_or(VAL_FRACTION), seed)?,
+                format!("by {by}, {} for validation", self.val_fraction.unwrap_or(VAL_FRACTION)),
             )),
         }
     }
@@ -276,22 +319,33 @@ fn training_program(network: &Network, config: &Config, device: &Device) -> Resu
             false => Program::lower(network, &Options { training, ..Options::new(batch, device.target()) }),
         }
     };
+    // Beside it stand the network that validates, or before it the one that gives the features.
+    let beside = |batch: usize| -> Result<usize> {
+        let options = Options::new(batch, device.target());
+        let own = match config.features()? {
+            true => Program::lower(network, &features_options(device))?,
+            false => Program::lower(network, &options)?,
+        };
+        Ok(own.arena_bytes)
+    };
+    let needed = |batch: usize| Ok::<_, Error>(lower(batch)?.arena_bytes + beside(batch)?);
     let (program, available) = (lower(config.hyper.batch)?, device.memory_bytes().unwrap_or(usize::MAX));
-    if program.arena_bytes <= available {
+    let own = program.arena_bytes + beside(config.hyper.batch)?;
+    if own <= available {
         return Ok(program);
     }
     // The largest that fits lies in between; 0 where not even one image does.
     let (mut fits, mut too_many) = (0, config.hyper.batch);
     while too_many - fits > 1 {
         let middle = fits.midpoint(too_many);
-        match lower(middle).is_ok_and(|program| program.arena_bytes <= available) {
+        match needed(middle).is_ok_and(|needed| needed <= available) {
             true => fits = middle,
             false => too_many = middle,
         }
     }
-    let (needed, there) = (program.arena_bytes as f64 / 1e9, available as f64 / 1e9);
+    let (needed, there) = (own as f64 / 1e9, available as f64 / 1e9);
     Err(Error::Argument(format!(
-        "training with a batch of {} takes {needed:.1} GB, and {device} has {there:.1} GB: {}",
+        "training with a batch of {} takes {needed:.1} GB, validation beside it included, and {device} has {there:.1} GB: {}",
         config.hyper.batch,
         match fits {
             0 => "choose a smaller --size, or freeze more".to_string(),

@@ -7,12 +7,13 @@ use serde_json::json;
 use super::checkpoint::{self, Best, MOMENTUM, Place};
 use super::features::{Features, head_of};
 use super::head::with_tensors;
-use super::job::Job;
+use super::job::{Job, Use};
 use super::{Figures, Log, Tally, curves, tally};
 use crate::data::train::{Batch, Loader};
 use crate::device::{Device, Engine};
 use crate::error::{Error, Result};
 use crate::program::{Options, Program};
+use crate::tensor::Tensor;
 use crate::weights::Weights;
 
 /// What a step gave.
@@ -35,8 +36,8 @@ pub struct EpochReport {
     pub epoch: usize,
     /// On the training part, while it learned.
     pub training: Figures,
-    /// On the validation part, where there is one.
-    pub validation: Option<Figures>,
+    /// On the validation part.
+    pub validation: Figures,
     /// Whether it is the best so far.
     pub best: bool,
     /// How long it took.
@@ -79,7 +80,7 @@ pub(super) struct Run<'a> {
     place: Place,
     log: Log,
     train: Loader,
-    val: Option<Loader>,
+    val: Loader,
     targets: Vec<f32>,
     /// What the last layer reads, where it learns alone.
     features: Option<Features>,
@@ -98,13 +99,10 @@ impl<'a> Run<'a> {
             device,
             engine,
             log: Log::open(&job.folder.metrics(), place.log_bytes)?,
-            train: job.loader(&job.split.train, true)?,
-            val: match job.split.val.is_empty() {
-                true => None,
-                false => Some(job.loader(&job.split.val, false)?),
-            },
+            train: job.loader(&job.split.train, Use::Learn)?,
+            val: job.loader(&job.split.val, Use::AsIs)?,
             targets: Vec::new(),
-            features: job.features(&network, &weights, device)?,
+            features: None,
             saved: place.step,
             weights,
             place,
@@ -116,14 +114,23 @@ impl<'a> Run<'a> {
     }
 
     pub fn go(mut self, watch: &mut dyn Watch) -> Result<End> {
+        let hyper = &self.job.config.hyper;
+        if self.job.config.features()? && self.place.epoch < hyper.epochs {
+            let network = self.job.config.network()?;
+            let stop = || watch.stop();
+            self.features = self.job.features(&network, &self.weights, self.device, &stop)?;
+            if self.features.is_none() {
+                return Ok(End::Stopped { epoch: self.place.epoch, batch: self.place.batch });
+            }
+        }
         while self.place.epoch < self.job.config.hyper.epochs {
             if self.epoch(watch)? {
                 self.save()?;
                 return Ok(End::Stopped { epoch: self.place.epoch, batch: self.place.batch });
             }
         }
-        if self.job.config.hyper.reestimate {
-            self.reestimate()?;
+        if hyper.reestimate && !self.job.config.features()? && !self.reestimate(watch)? {
+            return Ok(End::Stopped { epoch: self.place.epoch, batch: 0 });
         }
         self.current()?.save_safetensors(&self.job.folder.file("weights-last.safetensors"))?;
         Ok(End::Finished(self.place.best))
@@ -135,12 +142,20 @@ impl<'a> Run<'a> {
         let every = self.job.config.hyper.checkpoint_every;
         let mut batches = self.train.epoch(self.place.epoch as u64, self.place.batch)?;
         let mut before = Instant::now();
-        let mut waited = Duration::ZERO;
+        let (mut waited, mut images) = (Duration::ZERO, 0);
         while let Some(batch) = batches.next() {
             let wait = batches.waited() - waited;
             waited = batches.waited();
-            let report = self.step(&batch?, before, wait)?;
-            before = Instant::now();
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => {
+                    // The steps that are done are good.
+                    let _ = self.save();
+                    return Err(error);
+                }
+            };
+            let report = self.step(&batch, before, wait)?;
+            images += batch.labels.len();
             watch.step(&report);
             if watch.stop() {
                 return Ok(true);
@@ -148,8 +163,10 @@ impl<'a> Run<'a> {
             if every > 0 && self.place.step - self.saved >= every {
                 self.save()?;
             }
+            before = Instant::now();
         }
-        self.finish_epoch(begin, waited, watch)?;
+        let images_per_s = images as f64 / begin.elapsed().as_secs_f64();
+        self.finish_epoch(begin, waited, images_per_s, watch)?;
         Ok(false)
     }
 
@@ -162,12 +179,17 @@ impl<'a> Run<'a> {
         let controls = hyper.controls(lr, self.place.step);
         let result = self.engine.train_step(images, &self.targets, &controls)?;
         if !(result.loss.is_finite() && result.gradient_norm.is_finite()) {
-            return Err(self.diverged(result.loss, result.gradient_norm, lr));
+            let (what, value) = match result.loss.is_finite() {
+                true => ("the gradient's norm", result.gradient_norm),
+                false => ("the loss", result.loss),
+            };
+            return Err(self.diverged(what, value, lr));
         }
         let probabilities = self.probabilities(images)?;
         let mut own = Tally::default();
-        own.add(f64::from(result.loss), &batch.labels, &probabilities);
-        self.place.tally.add(f64::from(result.loss), &batch.labels, &probabilities);
+        let weight = self.job.targets.weight(&batch.labels);
+        own.add(f64::from(result.loss), weight, &batch.labels, &probabilities);
+        self.place.tally.add(f64::from(result.loss), weight, &batch.labels, &probabilities);
         let figures = own.figures(self.job.config.classes.len())?;
         let images_per_s = images as f64 / begin.elapsed().as_secs_f64();
         let report =
@@ -182,12 +204,11 @@ impl<'a> Run<'a> {
         Ok(report)
     }
 
-    /// A loss or gradient that is no number.
-    fn diverged(&self, loss: f32, norm: f32, lr: f32) -> Error {
+    /// A loss, gradient or weight that is no number.
+    fn diverged(&self, what: &str, value: f32, lr: f32) -> Error {
         let Place { epoch, step, .. } = self.place;
-        let (what, value) = if loss.is_finite() { ("gradient's norm", norm) } else { ("loss", loss) };
         let problem = format!(
-            "step {} (epoch {}): the {what} is {value} at a learning rate of {lr}: begin anew with a smaller --lr or with \
+            "step {} (epoch {}): {what} is {value} at a learning rate of {lr}: begin anew with a smaller --lr or with \
              --clip-norm; {} holds the state after step {}",
             step + 1,
             epoch + 1,
@@ -206,22 +227,27 @@ impl<'a> Run<'a> {
     }
 
     /// Figures, validation, pictures, checkpoint.
-    fn finish_epoch(&mut self, begin: Instant, waited: Duration, watch: &mut dyn Watch) -> Result<()> {
+    fn finish_epoch(
+        &mut self,
+        begin: Instant,
+        waited: Duration,
+        images_per_s: f64,
+        watch: &mut dyn Watch,
+    ) -> Result<()> {
         let classes = self.job.config.classes.len();
         let training = self.place.tally.figures(classes)?;
         let weights = self.current()?;
         let validated = self.validate(&weights)?;
-        let validation = validated.as_ref().map(|tally| tally.figures(classes)).transpose()?;
-        let judged = validation.unwrap_or(training);
-        let own = Best { epoch: self.place.epoch, auc: judged.auc.unwrap_or(0.0), loss: judged.loss };
+        let validation = validated.figures(classes)?;
+        let own = Best { epoch: self.place.epoch, auc: validation.auc.unwrap_or(0.0), loss: validation.loss };
         let best = own.beats(&self.place.best);
         let took = begin.elapsed();
         let report = EpochReport { epoch: self.place.epoch, training, validation, best, took, waited };
-        self.log_epoch(&report)?;
+        self.log_epoch(&report, images_per_s)?;
         if best {
             self.place.best = Some(own);
             weights.save_safetensors(&self.job.folder.file("weights-best.safetensors"))?;
-            self.draw_roc(validated.as_ref().unwrap_or(&self.place.tally), judged.auc)?;
+            self.draw_roc(&validated, validation.auc)?;
         }
         self.draw_loss()?;
         self.place = Place {
@@ -235,19 +261,17 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn log_epoch(&mut self, report: &EpochReport) -> Result<()> {
+    fn log_epoch(&mut self, report: &EpochReport, images_per_s: f64) -> Result<()> {
         let figures = |f: Figures| json!({"loss": f.loss, "accuracy": f.accuracy, "auc": f.auc});
         self.log.line(&json!({
             "kind": "epoch", "epoch": report.epoch + 1, "training": figures(report.training),
-            "validation": report.validation.map(figures), "best": report.best,
-            "images_per_s": self.place.tally.labels.len() as f64 / report.took.as_secs_f64(),
+            "validation": figures(report.validation), "best": report.best, "images_per_s": images_per_s,
             "took_ms": report.took.as_secs_f64() * 1e3, "wait_ms": report.waited.as_secs_f64() * 1e3,
         }))
     }
 
     /// What the network says of the validation part.
-    fn validate(&self, weights: &Weights) -> Result<Option<Tally>> {
-        let Some(val) = &self.val else { return Ok(None) };
+    fn validate(&self, weights: &Weights) -> Result<Tally> {
         let network = self.job.config.network()?;
         let options = Options::new(self.job.config.hyper.batch, self.device.target());
         let mut engine = match &self.features {
@@ -258,18 +282,22 @@ impl<'a> Run<'a> {
             None => Engine::new(Program::lower(&network, &options)?, weights, self.device)?,
         };
         let (mut tally, mut targets) = (Tally::default(), Vec::new());
-        let classes = self.job.config.classes.len();
-        for batch in val.epoch(0, 0)? {
+        let outputs = self.job.config.outputs;
+        for batch in self.val.epoch(0, 0)? {
             let batch = batch?;
             let images = batch.labels.len();
             put(&self.features, &batch, &mut engine);
             engine.run(images)?;
-            let mut probabilities = vec![0.0; images * classes];
-            engine.probabilities(images, &mut probabilities)?;
+            let mut logits = vec![0.0; images * outputs];
+            engine.logits(images, &mut logits)?;
+            let probabilities: Vec<f32> =
+                logits.chunks_exact(outputs).flat_map(tally::probabilities).collect();
             self.job.targets.fill(&batch.labels, &mut targets);
-            tally.add(tally::loss(&targets, &probabilities), &batch.labels, &probabilities);
+            let (loss, weight) =
+                (tally::loss(&targets, &logits, outputs), self.job.targets.weight(&batch.labels));
+            tally.add(loss, weight, &batch.labels, &probabilities);
         }
-        Ok(Some(tally))
+        Ok(tally)
     }
 
     fn draw_roc(&self, tally: &Tally, auc: Option<f64>) -> Result<()> {
@@ -297,24 +325,69 @@ impl<'a> Run<'a> {
     }
 
     fn save_weights(&mut self, weights: &Weights) -> Result<()> {
+        let momenta = self.engine.momenta()?;
+        let finite = |(_, tensor): &(String, Tensor)| tensor.data().iter().all(|x| x.is_finite());
+        if !(momenta.iter().all(finite) && self.engine.trained()?.iter().all(finite)) {
+            let lr = self.job.config.hyper.schedule(self.train.batches())?.at(self.place.step);
+            return Err(self.diverged("a weight after it", f32::INFINITY, lr));
+        }
         self.place.log_bytes = self.log.settle()?;
-        let whole = checkpoint::checkpoint(weights, self.engine.momenta()?, &self.place)?;
+        let whole = checkpoint::checkpoint(weights, momenta, &self.place)?;
         whole.save_safetensors(&self.job.folder.checkpoint())?;
         self.saved = self.place.step;
         Ok(())
     }
 
-    /// Running statistics anew, from one pass over the training part as it is, without an update.
-    fn reestimate(&mut self) -> Result<()> {
-        let loader = self.job.loader(&self.job.split.train, false)?;
-        for batch in loader.epoch(0, 0)? {
+    /// Running statistics anew: the mean over the training part's batches of their means and variances, without an update. False when
+    /// it was asked to stop.
+    fn reestimate(&mut self, watch: &dyn Watch) -> Result<bool> {
+        let momentum = f64::from(self.job.config.hyper.training().batch_norm_momentum);
+        let statistics = |engine: &Engine| -> Result<Vec<(String, Tensor)>> {
+            let all = engine.trained()?.into_iter();
+            Ok(all.filter(|(name, _)| name.contains(".running_")).collect())
+        };
+        let zeros: Vec<(String, Tensor)> = statistics(&self.engine)?
+            .into_iter()
+            .map(|(name, tensor)| (name, Tensor::zeros(tensor.shape())))
+            .collect();
+        let zeros = Weights::from_tensors(zeros.iter().map(|(name, tensor)| (name.as_str(), tensor)))?;
+        let mut sums: Vec<(String, Vec<usize>, Vec<f64>)> = Vec::new();
+        let mut images = 0.0;
+        for batch in self.job.loader(&self.job.split.train, Use::Statistics)?.epoch(0, 0)? {
             let batch = batch?;
+            if watch.stop() {
+                return Ok(false);
+            }
             put(&self.features, &batch, &mut self.engine);
             self.job.targets.fill(&batch.labels, &mut self.targets);
+            // From zero a step leaves momentum times the batch's own statistics.
+            self.engine.set_statistics(&zeros)?;
+            let own = batch.labels.len() as f64;
             let controls = self.job.config.hyper.controls(0.0, 0);
             self.engine.train_step(batch.labels.len(), &self.targets, &controls)?;
+            images += own;
+            for (i, (name, tensor)) in statistics(&self.engine)?.into_iter().enumerate() {
+                if sums.len() <= i {
+                    sums.push((name, tensor.shape().to_vec(), vec![0.0; tensor.data().len()]));
+                }
+                let values = sums[i].2.iter_mut().zip(tensor.data());
+                values.for_each(|(sum, x)| *sum += own * f64::from(*x) / momentum);
+            }
         }
-        Ok(())
+        let mean = |(name, shape, sums): &(String, Vec<usize>, Vec<f64>)| {
+            let values = sums.iter().map(|sum| (sum / images) as f32).collect();
+            Ok((name.clone(), Tensor::new(shape, values)?))
+        };
+        let means: Vec<(String, Tensor)> = sums.iter().map(mean).collect::<Result<_>>()?;
+        let means = Weights::from_tensors(means.iter().map(|(name, tensor)| (name.as_str(), tensor)))?;
+        self.engine.set_statistics(&means)?;
+        let weights = self.current()?;
+        let figures = self.validate(&weights)?.figures(self.job.config.classes.len())?;
+        self.log.line(&json!({
+            "kind": "reestimated",
+            "validation": {"loss": figures.loss, "accuracy": figures.accuracy, "auc": figures.auc},
+        }))?;
+        Ok(true)
     }
 }
 

@@ -6,8 +6,10 @@ use crate::metrics::{MultiClass, Scored, one_vs_rest_auc};
 /// Labels and probabilities seen so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
-    /// Sum of the batches' losses, each times its images.
+    /// Sum of the batches' losses, each times what its images weigh.
     pub loss_sum: f64,
+    /// What all images weigh.
+    pub weight: f64,
     /// Labels in order of appearance.
     pub labels: Vec<usize>,
     /// Probabilities of all classes for each.
@@ -17,7 +19,7 @@ pub struct Tally {
 /// The figures of a set of predictions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figures {
-    /// Mean loss of an image.
+    /// Mean loss of an image, weighted by its class.
     pub loss: f64,
     /// Share of images whose most probable class is theirs.
     pub accuracy: f64,
@@ -26,9 +28,10 @@ pub struct Figures {
 }
 
 impl Tally {
-    /// Adds a batch.
-    pub fn add(&mut self, loss: f64, labels: &[usize], probabilities: &[f32]) {
-        self.loss_sum += loss * labels.len() as f64;
+    /// Adds a batch whose images weigh `weight` together.
+    pub fn add(&mut self, loss: f64, weight: f64, labels: &[usize], probabilities: &[f32]) {
+        self.loss_sum += loss * weight;
+        self.weight += weight;
         self.labels.extend_from_slice(labels);
         self.probabilities.extend_from_slice(probabilities);
     }
@@ -45,7 +48,7 @@ impl Tally {
             true => Some(self.auc(classes)?),
             false => None,
         };
-        Ok(Figures { loss: self.loss_sum / self.labels.len() as f64, accuracy, auc })
+        Ok(Figures { loss: self.loss_sum / self.weight, accuracy, auc })
     }
 
     /// Scores of the second of two classes, with their truth.
@@ -84,11 +87,18 @@ pub fn probabilities(logits: &[f32]) -> Vec<f32> {
     powers.into_iter().map(|power| (power / sum) as f32).collect()
 }
 
-/// −Σ t·log p over a batch: what the device's loss is for these probabilities.
-pub fn loss(targets: &[f32], probabilities: &[f32]) -> f64 {
-    // A probability that underflowed counts as the smallest there is.
-    let log = |p: f32| f64::from(p.max(f32::MIN_POSITIVE)).ln();
-    -targets.iter().zip(probabilities).map(|(t, p)| f64::from(*t) * log(*p)).sum::<f64>()
+/// −Σ t·log p over a batch, from logits [N, K] and targets [N, max(K, 2)]: what the device computes in training.
+pub fn loss(targets: &[f32], logits: &[f32], outputs: usize) -> f64 {
+    let classes = outputs.max(2);
+    let image = |(logits, targets): (&[f32], &[f32])| {
+        let pair = [0.0, logits[0]];
+        let logits = if outputs == 1 { &pair } else { logits };
+        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f64 = logits.iter().map(|x| f64::from(x - largest).exp()).sum();
+        let log = |x: f32| f64::from(x - largest) - sum.ln();
+        -targets.iter().zip(logits).map(|(t, x)| f64::from(*t) * log(*x)).sum::<f64>()
+    };
+    logits.chunks_exact(outputs).zip(targets.chunks_exact(classes)).map(image).sum()
 }
 
 #[cfg(test)]
@@ -98,8 +108,8 @@ mod tests {
     #[test]
     fn figures_of_two_classes() {
         let mut tally = Tally::default();
-        tally.add(0.5, &[0, 1], &[0.9, 0.1, 0.4, 0.6]);
-        tally.add(1.0, &[1], &[0.8, 0.2]);
+        tally.add(0.5, 2.0, &[0, 1], &[0.9, 0.1, 0.4, 0.6]);
+        tally.add(1.0, 1.0, &[1], &[0.8, 0.2]);
         let figures = tally.figures(2).unwrap();
         assert!((figures.loss - 2.0 / 3.0).abs() < 1e-12 && (figures.accuracy - 2.0 / 3.0).abs() < 1e-12);
         assert_eq!(figures.auc, Some(1.0));
@@ -108,15 +118,19 @@ mod tests {
     #[test]
     fn a_class_that_is_missing_leaves_no_auc() {
         let mut tally = Tally::default();
-        tally.add(0.5, &[0, 1], &[0.9, 0.05, 0.05, 0.4, 0.5, 0.1]);
+        tally.add(0.5, 2.0, &[0, 1], &[0.9, 0.05, 0.05, 0.4, 0.5, 0.1]);
         assert_eq!(tally.figures(3).unwrap().auc, None);
-        tally.add(0.5, &[2], &[0.1, 0.2, 0.7]);
+        tally.add(0.5, 1.0, &[2], &[0.1, 0.2, 0.7]);
         assert_eq!(tally.figures(3).unwrap().auc, Some(1.0));
     }
 
     #[test]
-    fn the_loss_of_certain_errors_is_finite() {
-        assert!((loss(&[0.5, 0.0], &[0.25, 0.75]) - 0.5 * 4.0f64.ln()).abs() < 1e-12);
-        assert!(loss(&[1.0, 0.0], &[0.0, 1.0]).is_finite());
+    fn the_loss_is_that_of_the_logits() {
+        // p = (1/4, 3/4): 0.5·ln 4.
+        assert!((loss(&[0.5, 0.0], &[3.0f32.ln()], 1) - 0.5 * 4.0f64.ln()).abs() < 1e-7);
+        assert!((loss(&[0.0, 0.5, 0.0], &[0.0, 0.0, 0.0], 3) - 0.5 * 3.0f64.ln()).abs() < 1e-12);
+        // A certain error costs its logit, however large.
+        assert_eq!(loss(&[1.0, 0.0], &[1000.0], 1), 1000.0);
+        assert!(loss(&[1.0, 0.0], &[f32::NAN], 1).is_nan());
     }
 }

@@ -38,10 +38,15 @@ impl Targets {
         counts.iter().map(|&count| all / (classes * count.max(1) as f64)).collect()
     }
 
+    /// What images with these `labels` weigh together.
+    pub fn weight(&self, labels: &[usize]) -> f64 {
+        labels.iter().map(|&label| self.weights[label]).sum()
+    }
+
     /// t of images with these `labels`, each below the number of classes; N·K values, which replace those of `out`.
     pub fn fill(&self, labels: &[usize], out: &mut Vec<f32>) {
         let classes = self.weights.len();
-        let sum: f64 = labels.iter().map(|&label| self.weights[label]).sum();
+        let sum = self.weight(labels);
         let even = self.smoothing / classes as f64;
         out.clear();
         for &label in labels {

@@ -17,7 +17,8 @@ fn what_cannot_be_trained_is_refused_in_one_sentence_and_leaves_nothing() {
         (["--schedule", "linear"], "a schedule is"),
         (["--augment", "shear=3"], "augment has hflip"),
         (["--clip-norm", "0"], "clip norm 0"),
-        (["--val-fraction", "2"], "2"),
+        (["--val-fraction", "2"], "val-fraction lies between 0 and 1"),
+        (["--split-by", "node"], "is split already into train and val"),
     ] {
         let data = if more[0] == "--val-fraction" { "data/train" } else { "data" };
         let mut call = vec![
@@ -49,6 +50,11 @@ fn what_cannot_be_trained_is_refused_in_one_sentence_and_leaves_nothing() {
         &["train", "data", "--weights", "w.safetensors", "--out", "run", "--batch", "1500", "--size", "299"],
         "is the largest that fits",
     );
+    // Refused before there is a folder that could not be taken up.
+    place.refused(
+        &["train", "data", "--weights", "w.safetensors", "--out", "run", "--drop-last", "--batch", "50"],
+        "do not fill a batch of 50",
+    );
     place.refused(&["train", "--resume", "data"], "is no run: config.json is missing");
     place.refused(&["train", "--resume", "data", "--lr", "1"], "leave --lr out");
     assert!(!place.at("run").exists());
@@ -66,7 +72,11 @@ fn a_loss_that_is_no_number_ends_the_run_and_its_checkpoint_stays_good() {
         "at a learning rate of",
     );
     let good = nodal::Weights::open(&place.at("run").join("checkpoint")).unwrap();
-    assert!(good.f32("fc.weight").unwrap().iter().all(|x| x.is_finite()));
+    for name in good.names() {
+        assert!(good.f32(name).unwrap().iter().all(|x| x.is_finite()), "{name}");
+    }
+    place.refused(&short(&["--out", "no-run", "--lr", "1e39"]), "lr inf: give a positive number");
+    assert!(!place.at("no-run").exists());
 }
 
 #[test]

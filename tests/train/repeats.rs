@@ -25,35 +25,61 @@ fn the_same_seed_gives_the_same_files_on_any_number_of_threads() {
 #[test]
 fn a_killed_run_goes_on_as_if_nothing_had_happened() {
     let place = Place::new(6, 4);
-    let more = ["--augment", "paper", "--checkpoint-every", "2"];
+    let more = ["--augment", "paper", "--checkpoint-every", "2", "--reestimate-batch-norm"];
     let begin = Instant::now();
     place.ok(&short(&[&["--out", "whole"], &more[..]].concat()));
     let whole = begin.elapsed();
-    let mut kills = 0;
-    // Moments spread over the run without a pattern, the first ones while it is being made.
-    for i in 0..20u32 {
-        if !place.at("killed").exists() {
-            kill_after(&place, &short(&[&["--out", "killed"], &more[..]].concat()), whole * (i % 7) / 10);
+    // Moments without a pattern, until twenty have hit a run in progress; a run that gets to its end is compared, and another begun.
+    let (mut kills, mut runs, mut tries) = (0, 0, 0);
+    while kills < 20 {
+        tries += 1;
+        assert!(tries < 200, "{kills} of {tries} tries hit a run in progress");
+        let run = format!("killed{runs}");
+        let call = match place.at(&run).exists() {
+            true => vec!["train", "--resume", &run],
+            false => short(&[&["--out", &run], &more[..]].concat()),
+        };
+        if kill_after(&place, &call, whole * (tries * 13 % 8 + 1) / 12) {
+            kills += 1;
         } else {
-            kill_after(&place, &["train", "--resume", "killed"], whole * (i * 13 % 8) / 12);
+            assert_same(&place, "whole", &run);
+            runs += 1;
         }
-        kills += 1;
     }
-    if place.at("killed").exists() {
-        place.ok(&["train", "--resume", "killed"]);
-    } else {
-        place.ok(&short(&[&["--out", "killed"], &more[..]].concat()));
-    }
-    assert_eq!(kills, 20);
-    assert_same(&place, "whole", "killed");
+    let run = format!("killed{runs}");
+    match place.at(&run).exists() {
+        true => place.ok(&["train", "--resume", &run]),
+        false => place.ok(&short(&[&["--out", &run], &more[..]].concat())),
+    };
+    assert_same(&place, "whole", &run);
 }
 
-/// Starts a call and ends it with SIGKILL after a while, if it lasts that long.
-fn kill_after(place: &Place, arguments: &[&str], time: Duration) {
+/// Starts a call and ends it with SIGKILL after a while; false where it had ended well before.
+fn kill_after(place: &Place, arguments: &[&str], time: Duration) -> bool {
     let mut child = place.start(arguments);
-    std::thread::sleep(time);
-    let _ = child.kill();
-    child.wait().unwrap();
+    let begin = Instant::now();
+    while begin.elapsed() < time {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{arguments:?}: {status}");
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    child.kill().unwrap();
+    !child.wait().unwrap().success()
+}
+
+#[test]
+fn one_process_at_a_time_trains_in_a_run() {
+    let place = Place::new(6, 4);
+    place.ok(&short(&["--out", "whole", "--checkpoint-every", "1"]));
+    let mut child = place.start(&short(&["--out", "busy", "--checkpoint-every", "1"]));
+    while !place.at("busy").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    place.refused(&["train", "--resume", "busy"], "another process trains in this run");
+    assert!(child.wait().unwrap().success());
+    assert_same(&place, "whole", "busy");
 }
 
 #[cfg(unix)]

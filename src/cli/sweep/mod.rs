@@ -128,7 +128,7 @@ fn one(arguments: &[String], stop: &Arc<AtomicBool>) -> anyhow::Result<End> {
     if let Some(leak) = job.leak() {
         eprintln!("nodal: {leak}");
     }
-    Ok(job.run(&device, &mut Screen::new(&job, stop.clone())?)?)
+    Ok(job.run(&device, &mut Screen::new(&job, &device, stop.clone())?)?)
 }
 
 fn stopped(run: &Planned) -> anyhow::Result<ExitCode> {

@@ -48,10 +48,9 @@ impl Options {
                     anyhow::bail!("--resume goes on with the run's own options: leave {given} out");
                 }
                 let job = Job::resume(run, threads)?;
-                let device = match self.device.is_given() {
-                    true => self.device.open()?,
-                    false => Device::open(&job.config().device, None)?,
-                };
+                // A card is found by its number, which may have changed.
+                let own = &job.config().device;
+                let device = self.device.open_or(if own.starts_with("cuda") { "cuda" } else { own })?;
                 if device.identity() != job.config().device {
                     let (own, other) = (&job.config().device, device.identity());
                     eprintln!(
@@ -84,20 +83,24 @@ fn threads() -> usize {
 }
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let stop = stop_on_ctrl_c()?;
     let (job, device) = options.job()?;
     if let Some(leak) = job.leak() {
         eprintln!("nodal: {leak}");
     }
-    let mut screen = Screen::new(&job, stop_on_ctrl_c()?)?;
+    let mut screen = Screen::new(&job, &device, stop)?;
     let end = job.run(&device, &mut screen)?;
     let folder = job.folder().path().display();
     super::print(&match end {
-        End::Finished(Some(best)) => format!(
-            "best epoch {}, AUC {:.3}: {folder}/weights-best.safetensors; the last weights are weights-last.safetensors, curves \
-             loss.svg and roc.svg\n",
-            best.epoch + 1,
-            best.auc
-        ),
+        End::Finished(Some(best)) => {
+            let roc = if job.folder().file("roc.svg").exists() { " and roc.svg" } else { "" };
+            format!(
+                "best epoch {}, AUC {:.3}: {folder}/weights-best.safetensors; the last weights are weights-last.safetensors, curves \
+                 loss.svg{roc}\n",
+                best.epoch + 1,
+                best.auc
+            )
+        }
         End::Finished(None) => format!("{folder}/weights-last.safetensors\n"),
         End::Stopped { epoch, batch } => format!(
             "stopped in epoch {} after {batch} of {} steps; go on with: nodal train --resume {folder}\n",

@@ -175,7 +175,7 @@ impl Learning {
             mean_image,
             softmax: self.softmax,
             split_by: self.split_by,
-            val_fraction: self.val_fraction.unwrap_or(0.2),
+            val_fraction: self.val_fraction,
             fold: self.fold,
             balanced,
             hyper: Hyper { class_weights, ..self.hyper(paper) },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use nodal::Device;
 use nodal::train::{EpochReport, Figures, Job, StepReport, Watch};
 
 pub struct Screen {
@@ -14,13 +15,13 @@ pub struct Screen {
 
 impl Screen {
     /// Says what begins; the run ends after the step in which `stop` is set.
-    pub fn new(job: &Job, stop: Arc<AtomicBool>) -> anyhow::Result<Self> {
+    pub fn new(job: &Job, device: &Device, stop: Arc<AtomicBool>) -> anyhow::Result<Self> {
         let config = job.config();
         let (train, val) = job.images();
         super::super::print(&format!(
             "{} on {}: {train} images teach, {val} validate; {} steps an epoch, {} convolutions frozen\n",
             config.classes.join(", "),
-            config.device,
+            device.identity(),
             job.steps_per_epoch(),
             config.hyper.freeze
         ))?;
@@ -41,7 +42,7 @@ pub fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
         if flag.swap(true, SeqCst) {
             std::process::exit(i32::from(super::INTERRUPTED));
         }
-        eprintln!("nodal: ending after this step; once more to end at once");
+        eprintln!("nodal: ending as soon as a step is done; once more to end at once");
     })?;
     Ok(stop)
 }
@@ -58,8 +59,7 @@ impl Watch for Screen {
             let auc = f.auc.map_or("-".into(), |auc| format!("{auc:.3}"));
             format!("loss {:.4}, accuracy {:5.1} %, AUC {auc}", f.loss, 100.0 * f.accuracy)
         };
-        let validation =
-            report.validation.as_ref().map_or(String::new(), |f| format!("; validation {}", figures(f)));
+        let validation = format!("; validation {}", figures(&report.validation));
         let line = format!(
             "epoch {:>3}/{}: {}{validation}; {:.1} s, waited {:.1} s{}",
             report.epoch + 1,
