@@ -76,13 +76,12 @@ impl Job {
         Ok(Job { config, folder, split, targets, data, images, preprocess, threads })
     }
 
-    /// What a run that begins so would be made with, and its split: all that [`Job::begin`] looks at, and nothing is written.
+    /// Whether a run can begin so: all that [`Job::begin`] looks at, and nothing is written.
     ///
     /// # Errors
     /// Those of [`Job::begin`].
-    pub fn check(begin: Begin, device: &Device, threads: usize) -> Result<(Config, Split)> {
-        let Prepared { config, split, .. } = Prepared::new(begin, device, threads)?;
-        Ok((config, split))
+    pub fn check(begin: Begin, device: &Device, threads: usize) -> Result<()> {
+        Prepared::new(begin, device, threads).map(drop)
     }
 
     /// Takes up the run in `folder`.

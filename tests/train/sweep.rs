@@ -299,7 +299,7 @@ fn what_makes_no_sense_is_refused_before_anything_runs() {
     place.refused(&call(&["3", "--folds", "7"]), "too few for 7 folds");
     place.refused(
         &["sweep", "data", "--weights", "w.safetensors", "--out", "out", "--folds", "2", "--batch", "4"],
-        "leave --folds out",
+        "data: is split already into train and val",
     );
     place.refused(&call(&["3", "--list", "--freeze", "95"]), "95 frozen");
     assert!(!place.at("out").exists());

@@ -13,7 +13,6 @@ use super::word;
 pub struct Planned {
     /// Its folder's name.
     pub name: String,
-    folds: bool,
     begin: Vec<String>,
     resume: Vec<String>,
 }
@@ -33,15 +32,7 @@ impl Planned {
     /// # Errors
     /// Why it cannot.
     pub fn check(&self) -> anyhow::Result<()> {
-        let checked = options::train(&self.begin).and_then(|options| options.check());
-        let (config, split) = checked.with_context(|| self.name.clone())?;
-        if self.folds && config.split == "given" {
-            anyhow::bail!("the data have parts of their own, train and val: leave --folds out");
-        }
-        if split.val.is_empty() {
-            anyhow::bail!("the data have no part that validates, by which runs could be compared");
-        }
-        Ok(())
+        options::train(&self.begin).and_then(|options| options.check()).with_context(|| self.name.clone())
     }
 }
 
@@ -110,7 +101,7 @@ pub fn runs(
         begin.extend(["--out".into(), run.clone()]);
         let mut resume: Vec<String> = ["train", "--resume", &run].map(String::from).into();
         resume.extend(passed.device.iter().cloned());
-        Ok(Planned { name, folds: folds > 0, begin, resume })
+        Ok(Planned { name, begin, resume })
     };
     combinations.into_iter().map(planned).collect()
 }

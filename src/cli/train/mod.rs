@@ -8,8 +8,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use nodal::Device;
-use nodal::data::train::Split;
-use nodal::train::{Config, End, Job};
+use nodal::train::{End, Job};
 
 use options::Learning;
 use watch::{Screen, stop_on_ctrl_c};
@@ -69,8 +68,8 @@ impl Options {
         }
     }
 
-    /// What that run would be made with and its split, or why it cannot begin; nothing is written.
-    pub fn check(&self) -> anyhow::Result<(Config, Split)> {
+    /// Whether that run can begin; nothing is written.
+    pub fn check(&self) -> anyhow::Result<()> {
         let (Some(data), Some(weights)) = (&self.data, &self.weights) else { anyhow::bail!(INCOMPLETE) };
         Ok(Job::check(self.learning.begin(data, weights)?, &self.device.open()?, threads())?)
     }
