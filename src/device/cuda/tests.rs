@@ -93,7 +93,8 @@ fn every_launch(network: &Network) -> Vec<Program> {
     let training = WEIGHT_TILES.into_iter().enumerate().map(|(i, tile)| {
         let gpu = Gpu { weight_tiles: vec![tile], ..CARDS[0].gpu() };
         let training = Some(Training { freeze: 3 * i, dropout: 0.2, ..Training::default() });
-        Options { training, ..Options::new(1 + i, Target::gpu(gpu)) }
+        let fusion = if i == 3 { Fusion::None } else { Fusion::Full };
+        Options { training, fusion, ..Options::new(1 + i, Target::gpu(gpu)) }
     });
     tiles.chain(training).map(|options| Program::lower(network, &options).unwrap()).collect()
 }
