@@ -40,7 +40,7 @@ demo: build ## the whole story: fine-tune on the crops, validate, classify, repl
 	$(NODAL) verify --device cpu --reference tests/reference/eval-299x299.safetensors | tail -4
 	$(NODAL) verify --device cpu --reference tests/reference/train-logit-freeze3.safetensors | tail -7
 	$(NODAL) verify --device sim --reference tests/reference/eval-75x75.safetensors | tail -4
-	$(NODAL) bench --weights $(DEMO)/run/weights-best.safetensors --size 299 --image $(CROPS)/grass/grass-000.jpg | tail -10
+	$(NODAL) bench --weights $(DEMO)/weights.safetensors --size 299 --image $(CROPS)/grass/grass-000.jpg | tail -10
 
 test: cargo nvrtc ## run all tests
 	cargo test --workspace
