@@ -105,8 +105,10 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Ok([decoded, fitted - decoded, total - fitted, total].map(milliseconds))
     };
     let mut samples = measure(seconds, &mut node)?;
-    samples.network_loop = back_to_back(&mut model, options.batch, seconds / 2.0)?;
-    let layers = layers(&mut model, options.batch, seconds)?;
+    let image = || Image::from_bytes(&path, &file);
+    let images = (0..options.batch).map(|_| image()).collect::<nodal::Result<Vec<Image>>>()?;
+    samples.network_loop = back_to_back(&mut model, &images, seconds / 2.0)?;
+    let layers = layers(&mut model, &images, seconds)?;
     let peak = peak(&device);
     if options.json {
         super::print_json(&as_json(options, &model, &device, &samples, &layers, peak))?;
@@ -168,12 +170,14 @@ fn measure(seconds: f64, node: &mut impl FnMut() -> anyhow::Result<[f64; 4]>) ->
 }
 
 /// Milliseconds of the network, run again and again on the same input for `seconds`, at least 5 times, fastest first.
-fn back_to_back(model: &mut Model, batch: usize, seconds: f64) -> anyhow::Result<Vec<f64>> {
+fn back_to_back(model: &mut Model, images: &[Image], seconds: f64) -> anyhow::Result<Vec<f64>> {
     let mut all = Vec::new();
     let begin = Instant::now();
     while all.len() < 5 || begin.elapsed().as_secs_f64() < seconds {
+        // A run may overwrite its input.
+        model.put(images)?;
         let turn = Instant::now();
-        std::hint::black_box(model.run_fitted(batch)?);
+        std::hint::black_box(model.run_fitted(images.len())?);
         all.push(milliseconds(turn.elapsed()));
     }
     all.sort_by(f64::total_cmp);
@@ -181,13 +185,14 @@ fn back_to_back(model: &mut Model, batch: usize, seconds: f64) -> anyhow::Result
 }
 
 /// Median time of each step, run one after the other.
-fn layers(model: &mut Model, batch: usize, seconds: f64) -> anyhow::Result<Vec<Layer>> {
+fn layers(model: &mut Model, images: &[Image], seconds: f64) -> anyhow::Result<Vec<Layer>> {
     let summary = model.engine().program().summary();
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); summary.len()];
     let mut run = Vec::with_capacity(summary.len());
     let begin = Instant::now();
     while times.first().is_some_and(|all| all.len() < 5) || begin.elapsed().as_secs_f64() < seconds / 2.0 {
-        model.engine().run_timed(batch, &mut run)?;
+        model.put(images)?;
+        model.engine().run_timed(images.len(), &mut run)?;
         times.iter_mut().zip(&run).for_each(|(all, time)| all.push(milliseconds(*time)));
     }
     let layer = |(step, mut all): (StepSummary, Vec<f64>)| {
