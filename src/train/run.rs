@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
                 true => ("the gradient's norm", result.gradient_norm),
                 false => ("the loss", result.loss),
             };
-            return Err(self.diverged(what, value, lr));
+            return Err(self.diverged(what, value, self.place.step + 1)?);
         }
         let probabilities = self.probabilities(images)?;
         let mut own = Tally::default();
@@ -204,18 +204,26 @@ impl<'a> Run<'a> {
         Ok(report)
     }
 
-    /// A loss, gradient or weight that is no number.
-    fn diverged(&self, what: &str, value: f32, lr: f32) -> Error {
-        let Place { epoch, step, .. } = self.place;
-        let problem = format!(
-            "step {} (epoch {}): {what} is {value} at a learning rate of {lr}: begin anew with a smaller --lr or with \
+    /// `what` is no number at or after step number `step`, counted from 1.
+    fn diverged(&self, what: &str, value: f32, step: usize) -> Result<Error> {
+        let batches = self.train.batches();
+        let lr = self.job.config.hyper.schedule(batches)?.at(step.saturating_sub(1));
+        Ok(Error::Argument(format!(
+            "step {step} (epoch {}): {what} is {value} at a learning rate of {lr}: begin anew with a smaller --lr or with \
              --clip-norm; {} holds the state after step {}",
-            step + 1,
-            epoch + 1,
+            step.saturating_sub(1) / batches + 1,
             self.job.folder.checkpoint().display(),
             self.saved,
-        );
-        Error::Argument(problem)
+        )))
+    }
+
+    /// Whether everything that learns is a number.
+    fn check_finite(&self, tensors: &[(String, Tensor)]) -> Result<()> {
+        let values = || tensors.iter().flat_map(|(_, tensor)| tensor.data());
+        match values().find(|x| !x.is_finite()) {
+            Some(bad) => Err(self.diverged("a weight after it", *bad, self.place.step)?),
+            None => Ok(()),
+        }
     }
 
     /// Probabilities of the classes in the step before its update.
@@ -290,6 +298,9 @@ impl<'a> Run<'a> {
             engine.run(images)?;
             let mut logits = vec![0.0; images * outputs];
             engine.logits(images, &mut logits)?;
+            if let Some(bad) = logits.iter().find(|x| !x.is_finite()) {
+                return Err(self.diverged("an output in validation after it", *bad, self.place.step)?);
+            }
             let probabilities: Vec<f32> =
                 logits.chunks_exact(outputs).flat_map(tally::probabilities).collect();
             self.job.targets.fill(&batch.labels, &mut targets);
@@ -326,11 +337,8 @@ impl<'a> Run<'a> {
 
     fn save_weights(&mut self, weights: &Weights) -> Result<()> {
         let momenta = self.engine.momenta()?;
-        let finite = |(_, tensor): &(String, Tensor)| tensor.data().iter().all(|x| x.is_finite());
-        if !(momenta.iter().all(finite) && self.engine.trained()?.iter().all(finite)) {
-            let lr = self.job.config.hyper.schedule(self.train.batches())?.at(self.place.step);
-            return Err(self.diverged("a weight after it", f32::INFINITY, lr));
-        }
+        self.check_finite(&momenta)?;
+        self.check_finite(&self.engine.trained()?)?;
         self.place.log_bytes = self.log.settle()?;
         let whole = checkpoint::checkpoint(weights, momenta, &self.place)?;
         whole.save_safetensors(&self.job.folder.checkpoint())?;

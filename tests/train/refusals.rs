@@ -75,6 +75,10 @@ fn a_loss_that_is_no_number_ends_the_run_and_its_checkpoint_stays_good() {
     for name in good.names() {
         assert!(good.f32(name).unwrap().iter().all(|x| x.is_finite()), "{name}");
     }
+    // Without a checkpoint between, what the epoch's end finds is told as plainly.
+    let call =
+        ["train", "data", "--weights", "w.safetensors", "--out", "whole", "--batch", "12", "--freeze", "80"];
+    place.refused(&[&call[..], &["--lr", "1e37"]].concat(), "after it is");
     place.refused(&short(&["--out", "no-run", "--lr", "1e39"]), "lr inf: give a positive number");
     assert!(!place.at("no-run").exists());
 }

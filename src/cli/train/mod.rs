@@ -101,6 +101,9 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             )
         }
         End::Finished(None) => format!("{folder}/weights-last.safetensors\n"),
+        End::Stopped { epoch, .. } if epoch == job.config().hyper.epochs => format!(
+            "stopped after the last epoch, before statistics were taken anew; go on with: nodal train --resume {folder}\n"
+        ),
         End::Stopped { epoch, batch } => format!(
             "stopped in epoch {} after {batch} of {} steps; go on with: nodal train --resume {folder}\n",
             epoch + 1,
