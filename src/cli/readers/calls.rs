@@ -51,6 +51,16 @@ impl Reading {
         }
     }
 
+    /// Drops the cases that `keep` does not want; counts have none.
+    fn keep(&mut self, keep: impl Fn(&str) -> bool) {
+        if self.cases.is_empty() {
+            return;
+        }
+        self.cases.retain(|case, _| keep(case));
+        self.confusion = Confusion::default();
+        self.cases.values().for_each(|read| self.confusion.add(read.label, read.call, 1));
+    }
+
     /// What is wrong with a reading of one class.
     fn missing_class(&self) -> Option<String> {
         let class = match (self.confusion.positives(), self.confusion.negatives()) {
@@ -128,12 +138,27 @@ fn place<'a>(readings: &'a mut Vec<Reading>, reader: &str, way: &str) -> &'a mut
     &mut readings[at]
 }
 
-/// The network as one more reader of the cases that the others read.
+/// Predictions by their names and by each ending of these as paths, so that `images/a.jpg` finds `/study/images/a.jpg`; `None`
+/// where several end so and none is named so.
+fn by_ending<'a>(names: &[&'a str]) -> BTreeMap<&'a Path, Option<usize>> {
+    let mut found = BTreeMap::new();
+    for (i, &name) in names.iter().enumerate() {
+        let mut rest = Path::new(name).components();
+        while rest.next().is_some() {
+            found.entry(rest.as_path()).and_modify(|of| *of = None).or_insert(Some(i));
+        }
+    }
+    found.extend(names.iter().enumerate().map(|(i, &name)| (Path::new(name), Some(i))));
+    found
+}
+
+/// The network as one more reader of the cases that the others read; with `shared` they lose the cases that it has not.
 pub fn network(
     path: &Path,
     positive: Option<&str>,
     threshold: f64,
-    readers: &[Reading],
+    shared: bool,
+    readers: &mut [Reading],
 ) -> anyhow::Result<Reading> {
     let at = path.display();
     let predicted = of_predictions(path, positive, false)?;
@@ -146,27 +171,39 @@ pub fn network(
         None => Some(1),
     };
     let positive = positive.ok_or_else(|| anyhow::anyhow!("--positive: is none of the classes {classes}"))?;
-    let mut by_name = BTreeMap::new();
-    for case in predicted.cases {
-        let name =
-            case.name.ok_or_else(|| anyhow::anyhow!("{at}: a prediction needs its `case` or `image`"))?;
-        by_name.insert(name, (case.label, case.probabilities[positive]));
+    let names = predicted.cases.iter().map(|case| case.name.as_deref());
+    let names: Option<Vec<&str>> = names.collect();
+    let names = names.ok_or_else(|| anyhow::anyhow!("{at}: a prediction needs its `case` or `image`"))?;
+    let by_name = by_ending(&names);
+    if shared {
+        readers.iter_mut().for_each(|reading| reading.keep(|case| by_name.contains_key(Path::new(case))));
     }
     let mut network = Reading::new("network", "");
     for (name, read) in readers.iter().flat_map(|reading| &reading.cases) {
-        let Some((label, score)) = by_name.get(name) else {
-            anyhow::bail!("{at}: has no prediction of case `{name}`, which was read");
+        let Some(found) = by_name.get(Path::new(name)) else {
+            anyhow::bail!(
+                "{at}: has no prediction of case `{name}`, which was read: --shared leaves such out"
+            );
         };
+        let Some(found) = *found else {
+            anyhow::bail!("{at}: several predictions are of a case `{name}`: name the cases as there");
+        };
+        let (label, score) = (predicted.cases[found].label, predicted.cases[found].probabilities[positive]);
         if label.is_some_and(|label| (label == positive) != read.label) {
             anyhow::bail!("{at}: case `{name}` has another label than the readers' file gives it");
         }
-        let call = *score >= threshold;
-        if network.cases.insert(name.clone(), Read { label: read.label, call, score: *score }).is_none() {
+        let call = score >= threshold;
+        if network.cases.insert(name.clone(), Read { label: read.label, call, score }).is_none() {
             network.confusion.add(read.label, call, 1);
         }
     }
     if network.cases.is_empty() {
-        anyhow::bail!("{at}: the readers' counts name no case, so predictions cannot be set beside them");
+        anyhow::bail!(
+            "{at}: the readers name no case that is among them, so predictions cannot be set beside them"
+        );
+    }
+    if let Some(problem) = readers.iter().find_map(Reading::missing_class) {
+        anyhow::bail!("{at}: of the cases shared with the readers: {problem}");
     }
     Ok(network)
 }
