@@ -44,6 +44,8 @@ pub mod metrics;
 pub mod model;
 #[cfg(feature = "train")]
 pub mod phantom;
+#[cfg(feature = "train")]
+pub mod plot;
 pub mod reference;
 #[cfg(feature = "train")]
 pub mod train;
