@@ -1,11 +1,12 @@
 //! A network as a command line names it, and the crops that go through it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use nodal::data::{Fit, Normalize, Preprocess, Sample};
 use nodal::network::AvgPoolPadding;
+use nodal::train::RunFolder;
 use nodal::{Image, Model, ModelOptions, Prediction, Weights};
 
 /// How crops become inputs, and where they are classified.
@@ -41,9 +42,9 @@ pub struct Row {
 }
 
 impl NetworkOptions {
-    /// The network with the weights of `path`.
+    /// The network with the weights of `path`, a file or a run's folder.
     pub fn open(&self, path: &Path) -> anyhow::Result<Model> {
-        let weights = Weights::open(path)?;
+        let weights = Weights::open(&weight_file(path)?)?;
         let mut preprocess = Preprocess::of_weights(&weights)?;
         preprocess.size = self.size.unwrap_or(preprocess.size);
         preprocess.fit = self.fit.unwrap_or(preprocess.fit);
@@ -103,4 +104,9 @@ impl NetworkOptions {
         progress.finish_and_clear();
         Ok(rows)
     }
+}
+
+/// `path`, or the best weights of the run whose folder it is.
+pub fn weight_file(path: &Path) -> nodal::Result<PathBuf> {
+    if path.is_dir() { RunFolder::open(path)?.best() } else { Ok(path.to_path_buf()) }
 }

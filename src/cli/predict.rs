@@ -12,7 +12,7 @@ use super::network::{NetworkOptions, Row};
 
 #[derive(Args)]
 pub struct Options {
-    /// Weights, .safetensors or .pth
+    /// Weights, .safetensors or .pth, or a run's folder for its best ones
     #[arg(long, value_name = "W")]
     weights: PathBuf,
     #[command(flatten)]

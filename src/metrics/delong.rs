@@ -159,3 +159,51 @@ fn compare(first: Auc, second: Auc, variance: Option<f64>) -> Result<AucComparis
     let test = Test { statistic: z, p: normal_two_sided(z) };
     Ok(AucComparison { first, second, difference, variance, test })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Albumin, total protein, Krebs-Goplerud score and whether surgery helped: the 43 complete patients of DeLong, DeLong and
+    /// Clarke-Pearson (1988), as the SAS/STAT User's Guide prints them (the LOGISTIC procedure, "Comparing Receiver Operating
+    /// Characteristic Curves").
+    const PATIENTS: &str = "\
+        3.0 5.8 10 0 3.2 6.3 5 1 3.9 6.8 3 1 2.8 4.8 6 0 3.2 5.8 3 1 0.9 4.0 5 0 2.5 5.7 8 0 1.6 5.6 5 1 3.8 5.7 5 1 \
+        3.7 6.7 6 1 3.2 5.4 4 1 3.8 6.6 6 1 4.1 6.6 5 1 3.6 5.7 5 1 4.3 7.0 4 1 3.6 6.7 4 0 2.3 4.4 6 1 4.2 7.6 4 0 \
+        4.0 6.6 6 0 3.5 5.8 6 1 3.8 6.8 7 1 3.0 4.7 8 0 4.5 7.4 5 1 3.7 7.4 5 1 3.1 6.6 6 1 4.1 8.2 6 1 4.3 7.0 5 1 \
+        4.3 6.5 4 1 3.2 5.1 5 1 2.6 4.7 6 1 3.3 6.8 6 0 1.7 4.0 7 0 3.7 6.1 5 1 3.3 6.3 7 1 4.2 7.7 6 1 3.5 6.2 5 1 \
+        2.9 5.7 9 0 2.1 4.8 7 1 2.8 6.2 8 0 4.0 7.0 7 1 3.3 5.7 6 1 3.7 6.9 5 1 3.6 6.6 5 1";
+
+    /// The guide's tables of the same example: areas with standard errors and limits, and two areas against the score's.
+    #[test]
+    fn the_published_example() {
+        let numbers: Vec<f64> = PATIENTS.split_whitespace().map(|x| x.parse().unwrap()).collect();
+        let labels: Vec<bool> = numbers.chunks(4).map(|patient| patient[3] == 1.0).collect();
+        let scored = |score: fn(&[f64]) -> f64| {
+            Scored::new(&numbers.chunks(4).map(score).collect::<Vec<_>>(), &labels).unwrap()
+        };
+        let [albumin, protein, kg] = [scored(|p| p[0]), scored(|p| p[1]), scored(|p| 10.0 - p[2])];
+        let close = |ours: f64, printed: f64| assert!((ours - printed).abs() <= 5e-5, "{ours} for {printed}");
+        for (test, area, error, low, high) in [
+            (&albumin, 0.7366, 0.0927, 0.5549, 0.9182),
+            (&kg, 0.7258, 0.1028, 0.5243, 0.9273),
+            (&protein, 0.6478, 0.1000, 0.4518, 0.8439),
+        ] {
+            let auc = test.auc().unwrap();
+            let interval = auc.interval(Confidence::P95).unwrap();
+            close(auc.value, area);
+            close(auc.variance.unwrap().sqrt(), error);
+            close(interval.low, low);
+            close(interval.high, high);
+        }
+        for (test, difference, error, chi_square, p) in
+            [(&albumin, 0.0108, 0.0953, 0.0127, 0.9102), (&protein, -0.0780, 0.1046, 0.5554, 0.4561)]
+        {
+            let compared = compare_paired(test, &kg).unwrap();
+            close(compared.difference, difference);
+            close(compared.variance.sqrt(), error);
+            close(compared.test.statistic.powi(2), chi_square);
+            close(compared.test.p, p);
+        }
+    }
+}

@@ -92,15 +92,7 @@ impl Job {
         let folder = RunFolder::take(folder)?;
         let config: Config = folder.config()?;
         config.hyper.check(config.classes.len())?;
-        let data = Dataset::open(&config.data)?;
-        if data.digest()? != config.data_digest {
-            return Err(Error::Argument(format!(
-                "{}: these are not the data that the run began with, some file or label has changed: put them back, or begin a new \
-                 run",
-                config.data.display()
-            )));
-        }
-        let split = Split::read(&data, &folder.file("split.csv"))?;
+        let (data, split) = folder.data()?;
         let images = Arc::new(Images::open(&data, IMAGES_BYTES, threads)?);
         let (weights, ..) = checkpoint::read(&folder.checkpoint(), &config.network()?)?;
         let preprocess = Preprocess::of_weights(&weights)?;

@@ -8,6 +8,7 @@ mod features;
 mod folder;
 mod head;
 mod job;
+mod outcome;
 mod run;
 mod schedule;
 pub mod sweep;

@@ -8,6 +8,7 @@ use super::checkpoint::{self, Best, MOMENTUM, Place};
 use super::features::{Features, head_of};
 use super::head::with_tensors;
 use super::job::{Job, Use};
+use super::outcome::BEST;
 use super::{Figures, Log, Tally, curves, tally};
 use crate::data::train::{Batch, Loader};
 use crate::device::{Device, Engine};
@@ -254,7 +255,7 @@ impl<'a> Run<'a> {
         self.log_epoch(&report, images_per_s)?;
         if best {
             self.place.best = Some(own);
-            weights.save_safetensors(&self.job.folder.file("weights-best.safetensors"))?;
+            weights.save_safetensors(&self.job.folder.file(BEST))?;
             self.draw_roc(&validated, validation.auc)?;
         }
         self.draw_loss()?;

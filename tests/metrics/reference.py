@@ -138,6 +138,11 @@ def t_tests():
             t = stats.ttest_ind(a, b, equal_var=equal)
             case[name] = {"t": t.statistic, "p": t.pvalue, "freedom": float(t.df), "interval": list(t.confidence_interval())}
         out.append(case)
+    paired = []
+    for a, b in [([1.0, 2.0, 4.0], [3.0, 9.0, 3.5]), ([0.91, 0.88, 0.93, 0.88, 0.9], [0.9, 0.88, 0.91, 0.85, 0.9]),
+                 ([56.1, 60.2, 49.3, 71.0], [61.0, 61.0, 70.5, 58.2]), ([1.0, 1.5], [0.0, 0.75])]:
+        t = stats.ttest_rel(a, b)
+        paired.append({"first": a, "second": b, "t": t.statistic, "p": t.pvalue, "freedom": float(t.df), "interval": list(t.confidence_interval())})
     moments = []
     for m in [(100_000, 1.0, 2.0, 90_000, 1.01, 2.1), (3, 1.0, 0.1, 3, 9.0, 0.3), (50, 0.0, 1.0, 60, 3.0, 1.2), (2, 0.0, 1.0, 2, 0.1, 1.0)]:
         (n1, a, s, n2, b, r), ps = m, []
@@ -145,7 +150,7 @@ def t_tests():
             ps.append(stats.ttest_ind_from_stats(a, s, n1, b, r, n2, equal_var=equal).pvalue)
         moments.append({"moments": m, "p": ps, "half": stats.t.ppf(0.975, n1 + n2 - 2)})
     pooled, welch = (stats.ttest_ind_from_stats(56.4, 11.3, 83, 60.4, 9.24, 46, equal_var=e) for e in (True, False))
-    return out, {"pooled": pooled.pvalue, "welch": welch.pvalue, "more": moments}
+    return out, paired, {"pooled": pooled.pvalue, "welch": welch.pvalue, "more": moments}
 
 
 def fisher(table):
@@ -192,8 +197,8 @@ def multi_class():
             "auc": sk.roc_auc_score(labels, probabilities, multi_class="ovr")}
 
 
-t, published = t_tests()
-reference = {"proportions": proportions(), "scored": scored(), "mcnemar": mcnemars(), "kappa": kappas(), "t": t, "t_published": published,
+t, paired, published = t_tests()
+reference = {"proportions": proportions(), "scored": scored(), "mcnemar": mcnemars(), "kappa": kappas(), "t": t, "t_paired": paired, "t_published": published,
              "tables": tables(), "multi_class": multi_class(), "bootstrap": bootstrap()}
 path = pathlib.Path(__file__).with_name("reference.json")
 path.write_text(json.dumps(reference, default=float, allow_nan=False, separators=(",", ":")).replace('],"', '],\n"') + "\n")

@@ -187,6 +187,14 @@ fn t_tests() {
             same_interval(test.interval(Confidence::P95), &expected["interval"], "interval");
         }
     }
+    for case in list(&reference["t_paired"]) {
+        let [first, second] = ["first", "second"].map(|which| numbers(&case[which]));
+        let paired = TTest::paired(&first.into_iter().zip(second).collect::<Vec<_>>()).unwrap();
+        same(paired.test.statistic, &case["t"], "paired t");
+        same_p(paired.test.p, &case["p"], "paired P");
+        same(paired.freedom, &case["freedom"], "paired degrees of freedom");
+        same_interval(paired.interval(Confidence::P95), &case["interval"], "paired interval");
+    }
     let age =
         [Moments::from_moments(83, 56.4, 11.3).unwrap(), Moments::from_moments(46, 60.4, 9.24).unwrap()];
     let expected = &reference["t_published"];

@@ -89,5 +89,7 @@ fn changed_data_are_not_taken_up() {
     place.ok(&short(&["--out", "run"]));
     place.refused(&short(&["--out", "run"]), "is there already");
     std::fs::remove_file(place.at("data/val/grass/grass-000.jpg")).unwrap();
-    place.refused(&["train", "--resume", "run"], "these are not the data that the run began with");
+    for command in [&["train", "--resume", "run"][..], &["evaluate", "run"]] {
+        place.refused(command, "these are not the data that the run began with");
+    }
 }

@@ -69,6 +69,23 @@ fn a_run_leaves_all_that_predicting_and_repeating_need() {
     let accuracy = right.count() as f64 / 8.0;
     let best = log.iter().rev().find(|line| line["best"] == true).unwrap();
     assert_eq!(best["validation"]["accuracy"].as_f64().unwrap(), accuracy);
+    // The run itself stands for both.
+    assert_eq!(place.ok(&["predict", "--weights", "run", "data/val", "--json"]), json);
+    let judged = place.ok(&["evaluate", "run", "--json"]);
+    assert_eq!(
+        judged,
+        place.ok(&["evaluate", "--weights", "run/weights-best.safetensors", "data/val", "--json"])
+    );
+    let judged: Value = serde_json::from_str(&judged).unwrap();
+    let auc = judged["image"]["auc"]["value"].as_f64().unwrap();
+    assert!((best["validation"]["auc"].as_f64().unwrap() - auc).abs() < 1e-9, "{judged}");
+    place.refused(
+        &["evaluate", "run", "--weights", "w.safetensors"],
+        "run: is a run, which has its own weights",
+    );
+    place.refused(&["evaluate", "data/val"], "data/val: is a folder and no run");
+    std::fs::remove_file(place.at("run/weights-best.safetensors")).unwrap();
+    place.refused(&["evaluate", "run"], "has no weights-best.safetensors");
 }
 
 #[test]

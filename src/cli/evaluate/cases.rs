@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use nodal::Error;
+use nodal::data::train::Labelled;
 use nodal::data::{Sample, collect};
+use nodal::train::RunFolder;
 
 use super::super::network::NetworkOptions;
 use super::super::sheet::{Row, Sheet};
@@ -157,7 +159,27 @@ fn class_of(classes: &[String], label: &str) -> Result<usize, String> {
 
 /// The images of a folder with a sub-folder for each class, or of a CSV with `image` and `label`, through a network.
 pub fn of_network(data: &Path, weights: &Path, network: &NetworkOptions) -> anyhow::Result<Cases> {
-    let samples = labelled(data)?;
+    through(data, labelled(data)?, weights, network)
+}
+
+/// The validation part of the run in `folder` through its best weights.
+pub fn of_run(folder: &Path, network: &NetworkOptions) -> anyhow::Result<Cases> {
+    let run = RunFolder::open(folder)?;
+    let (data, split) = run.data()?;
+    let sample = |&i: &usize| {
+        let Labelled { image, label, node, patient, view } = data.samples()[i].clone();
+        Sample { image, node, patient, view, label: Some(data.classes()[label].clone()) }
+    };
+    through(folder, split.val.iter().map(sample).collect(), &run.best()?, network)
+}
+
+/// Labelled `samples`, which come from `data`, through a network.
+fn through(
+    data: &Path,
+    samples: Vec<Sample>,
+    weights: &Path,
+    network: &NetworkOptions,
+) -> anyhow::Result<Cases> {
     let mut model = network.open(weights)?;
     let classes = model.classes().to_vec();
     for sample in &samples {

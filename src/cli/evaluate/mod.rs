@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use nodal::metrics::{Bootstrap, Confidence, Cutoff};
+use nodal::train::RunFolder;
 use serde_json::{Value, json};
 
 use super::network::NetworkOptions;
@@ -21,7 +22,7 @@ use report::Section;
 #[derive(Args)]
 #[command(after_help = HELP)]
 pub struct Options {
-    /// Weights, .safetensors or .pth; without them DATA is a CSV of predictions
+    /// Weights, .safetensors or .pth, or a run; without them DATA is a run or a CSV of predictions
     #[arg(long, value_name = "W")]
     weights: Option<PathBuf>,
     #[command(flatten)]
@@ -54,14 +55,15 @@ pub struct Options {
     /// Print CSV, a line for each metric
     #[arg(long)]
     csv: bool,
-    /// A folder with a sub-folder for each class, or a CSV
-    #[arg(value_name = "DATA|PREDICTIONS.csv")]
+    /// A folder with a sub-folder for each class, a CSV, or a run's folder
+    #[arg(value_name = "DATA|RUN|PREDICTIONS.csv")]
     data: PathBuf,
 }
 
 const HELP: &str = "\
 With --weights DATA is a folder with one sub-folder for each class, or a CSV with the columns image and label and, where \
-known, node, patient and view. Without, it is a CSV with the column label and either `probability` (of the positive class) \
+known, node, patient and view. A run alone stands for its validation part and the weights of its best epoch. A CSV without \
+--weights has predictions: it is one with the column label and either `probability` (of the positive class) \
 or a column for each class; node and patient where known. What `nodal predict --csv` writes is such a file once a column \
 label is added.
 
@@ -156,15 +158,23 @@ struct Study {
 
 fn open(options: &Options) -> anyhow::Result<Cases> {
     let data = &options.data;
-    if let (None, Some(name)) = (&options.weights, options.network.given()) {
+    let is_run = RunFolder::open(data).is_ok();
+    if let (None, false, Some(name)) = (&options.weights, is_run, options.network.given()) {
         anyhow::bail!(
             "{name} counts only where a network runs: name its weights with --weights, or leave it out"
         );
     }
     let cases = match &options.weights {
+        Some(_) if is_run => {
+            anyhow::bail!("{}: is a run, which has its own weights: leave --weights out", data.display())
+        }
         Some(weights) => cases::of_network(data, weights, &options.network)?,
+        None if is_run => cases::of_run(data, &options.network)?,
         None if data.is_dir() => {
-            anyhow::bail!("{}: is a folder: name the weights to classify it with --weights", data.display())
+            anyhow::bail!(
+                "{}: is a folder and no run: name the weights to classify it with --weights",
+                data.display()
+            )
         }
         None => cases::of_predictions(data, options.positive.as_deref(), true)?,
     };
