@@ -24,7 +24,7 @@
 //! Modules, in the order in which data passes through them:
 
 pub mod error;
-mod files;
+pub mod files;
 pub mod tensor;
 
 pub mod network;

@@ -41,6 +41,8 @@ enum Command {
     Readers(cli::readers::Options),
     /// The table of clinical features: t test, chi-square, Fisher
     Cohort(cli::cohort::Options),
+    /// Write a study's figures, tables and worst errors as one HTML page
+    Report(Box<cli::report::Options>),
     /// Make phantom crops: no clinical evidence
     Phantom(cli::phantom::Options),
     /// Compare every layer with a libtorch reference
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Evaluate(options) => cli::evaluate::run(&options),
         Command::Readers(options) => cli::readers::run(&options),
         Command::Cohort(options) => cli::cohort::run(&options),
+        Command::Report(options) => cli::report::run(&options),
         Command::Phantom(options) => cli::phantom::run(&options),
         Command::Verify(options) => cli::verify::run(&options),
         Command::Bench(options) => cli::bench::run(&options),

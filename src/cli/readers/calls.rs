@@ -1,11 +1,13 @@
 //! Readings: what a reader, or the network, called each case.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use nodal::metrics::{Confusion, Scored};
 
-use super::super::evaluate::cases::of_predictions;
+use super::super::evaluate::cases::{Case, of_predictions};
 use super::super::sheet::Sheet;
 use super::judge::Judge;
 
@@ -59,6 +61,16 @@ impl Reading {
             _ => return None,
         };
         Some(format!("{}: no case is {class}, and metrics need both", self.name()))
+    }
+
+    /// Of these cases alone.
+    pub fn of_cases(&self, cases: &BTreeMap<String, Read>) -> Self {
+        let mut own = Reading::new(&self.reader, &self.way);
+        for (name, read) in self.cases.iter().filter(|(name, _)| cases.contains_key(*name)) {
+            own.confusion.add(read.label, read.call, 1);
+            own.cases.insert(name.clone(), *read);
+        }
+        own
     }
 
     /// The reader and the way, in one.
@@ -129,44 +141,100 @@ fn place<'a>(readings: &'a mut Vec<Reading>, reader: &str, way: &str) -> &'a mut
 }
 
 /// The network as one more reader of the cases that the others read.
-pub fn network(
-    path: &Path,
-    positive: Option<&str>,
-    threshold: f64,
-    readers: &[Reading],
-) -> anyhow::Result<Reading> {
-    let at = path.display();
-    let predicted = of_predictions(path, positive, false)?;
-    let classes = predicted.classes.join(", ");
-    if predicted.classes.len() != 2 {
-        anyhow::bail!("{at}: readers tell two classes apart, not {classes}");
-    }
-    let positive = match positive {
-        Some(name) => predicted.classes.iter().position(|class| class == name),
-        None => Some(1),
-    };
-    let positive = positive.ok_or_else(|| anyhow::anyhow!("--positive: is none of the classes {classes}"))?;
-    let mut by_name = BTreeMap::new();
-    for case in predicted.cases {
-        let name =
-            case.name.ok_or_else(|| anyhow::anyhow!("{at}: a prediction needs its `case` or `image`"))?;
-        by_name.insert(name, (case.label, case.probabilities[positive]));
-    }
-    let mut network = Reading::new("network", "");
-    for (name, read) in readers.iter().flat_map(|reading| &reading.cases) {
-        let Some((label, score)) = by_name.get(name) else {
-            anyhow::bail!("{at}: has no prediction of case `{name}`, which was read");
+pub struct Network<'a> {
+    /// Where the predictions are from, for what is wrong with them.
+    pub from: String,
+    pub predicted: Cow<'a, [Case]>,
+    /// The positive class.
+    pub positive: usize,
+    /// Called positive from this probability on.
+    pub threshold: f64,
+}
+
+impl Network<'_> {
+    /// Predictions of two classes from a CSV.
+    pub fn of_predictions(path: &Path, positive: Option<&str>, threshold: f64) -> anyhow::Result<Self> {
+        let (from, predicted) = (path.display().to_string(), of_predictions(path, positive, false)?);
+        let classes = predicted.classes.join(", ");
+        if predicted.classes.len() != 2 {
+            anyhow::bail!("{from}: readers tell two classes apart, not {classes}");
+        }
+        let positive = match positive {
+            Some(name) => predicted.classes.iter().position(|class| class == name),
+            None => Some(1),
         };
-        if label.is_some_and(|label| (label == positive) != read.label) {
-            anyhow::bail!("{at}: case `{name}` has another label than the readers' file gives it");
+        let positive =
+            positive.ok_or_else(|| anyhow::anyhow!("--positive: is none of the classes {classes}"))?;
+        Ok(Network { from, predicted: predicted.cases.into(), positive, threshold })
+    }
+
+    /// What it called those cases; unless `all` must be predicted, those that are.
+    pub fn reading(&self, readers: &[Reading], all: bool) -> anyhow::Result<Reading> {
+        let at = &self.from;
+        let index = Index::of(&self.predicted)
+            .ok_or_else(|| anyhow::anyhow!("{at}: a prediction needs its `case` or `image`"))?;
+        let mut network = Reading::new("network", "");
+        let mut named = false;
+        for (name, read) in readers.iter().flat_map(|reading| &reading.cases) {
+            named = true;
+            let Some(case) = index.find(name) else {
+                match all {
+                    true => anyhow::bail!("{at}: has no prediction of case `{name}`, which was read"),
+                    false => continue,
+                }
+            };
+            if case.label.is_some_and(|label| (label == self.positive) != read.label) {
+                anyhow::bail!("{at}: case `{name}` has another label than the readers' file gives it");
+            }
+            let score = case.probabilities[self.positive];
+            let call = score >= self.threshold;
+            if network.cases.insert(name.clone(), Read { label: read.label, call, score }).is_none() {
+                network.confusion.add(read.label, call, 1);
+            }
         }
-        let call = *score >= threshold;
-        if network.cases.insert(name.clone(), Read { label: read.label, call, score: *score }).is_none() {
-            network.confusion.add(read.label, call, 1);
+        match (named, network.cases.is_empty()) {
+            (false, _) => anyhow::bail!(
+                "{at}: the readers' counts name no case, so predictions cannot be set beside them"
+            ),
+            (true, true) => anyhow::bail!(
+                "{at}: has no prediction of any case that was read, as `{}`: name cases in both as the images are named",
+                readers.iter().find_map(|reading| reading.cases.keys().next()).map_or("", String::as_str)
+            ),
+            (true, false) => Ok(network),
         }
     }
-    if network.cases.is_empty() {
-        anyhow::bail!("{at}: the readers' counts name no case, so predictions cannot be set beside them");
+}
+
+/// Predictions by the names of their cases.
+struct Index<'a> {
+    whole: HashMap<&'a str, &'a Case>,
+    /// By the last part of the path.
+    file: HashMap<&'a OsStr, Vec<(&'a Path, &'a Case)>>,
+}
+
+impl<'a> Index<'a> {
+    /// `None` where a case has no name.
+    fn of(cases: &'a [Case]) -> Option<Self> {
+        let mut index = Index { whole: HashMap::new(), file: HashMap::new() };
+        for case in cases {
+            let name = case.name.as_deref()?;
+            index.whole.insert(name, case);
+            let path = Path::new(name);
+            index.file.entry(path.file_name().unwrap_or_default()).or_default().push((path, case));
+        }
+        Some(index)
     }
-    Ok(network)
+
+    /// The prediction of a case: the one that is called so, else the only one whose path ends so.
+    fn find(&self, name: &str) -> Option<&'a Case> {
+        if let Some(case) = self.whole.get(name) {
+            return Some(case);
+        }
+        let mut ends =
+            self.file.get(Path::new(name).file_name()?)?.iter().filter(|(path, _)| path.ends_with(name));
+        match (ends.next(), ends.next()) {
+            (Some((_, case)), None) => Some(case),
+            _ => None,
+        }
+    }
 }

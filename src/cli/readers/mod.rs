@@ -1,9 +1,9 @@
 //! `nodal readers`: how good readers are, how far they agree, and how they stand against the network.
 
-mod calls;
+pub mod calls;
 mod judge;
-mod pairs;
-mod report;
+pub mod pairs;
+pub mod report;
 
 pub use report::p_value;
 
@@ -57,8 +57,8 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         if !(0.0..=1.0).contains(&options.threshold) {
             anyhow::bail!("--threshold {}: a probability lies between 0 and 1", options.threshold);
         }
-        let network = calls::network(path, options.positive.as_deref(), options.threshold, &readings)?;
-        readings.push(network);
+        let network = calls::Network::of_predictions(path, options.positive.as_deref(), options.threshold)?;
+        readings.push(network.reading(&readings, true)?);
     }
     let pairs = pairs::all(&readings)?;
     let output = match options.json {

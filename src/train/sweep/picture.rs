@@ -15,6 +15,11 @@ impl Summary {
     /// # Errors
     /// [`Error::Argument`](crate::Error::Argument) when it cannot be drawn.
     pub fn picture(&self) -> Result<String> {
+        self.chart().svg()
+    }
+
+    /// That picture before it is drawn.
+    pub fn chart(&self) -> Chart {
         let (what, labels) = labels(&self.rows);
         let count = u32::try_from(labels.len()).unwrap_or(u32::MAX);
         let series = [
@@ -25,15 +30,14 @@ impl Summary {
         let ends = points.map(|point| point.interval.unwrap_or((point.y, point.y)));
         let (low, high) = ends.fold((1.0f64, 0.0f64), |(low, high), own| (low.min(own.0), high.max(own.1)));
         let range = (-0.5, labels.len() as f64 + 0.3);
-        let chart = Chart {
+        Chart {
             title: "Validation at each run's best epoch: mean and 95 % interval".into(),
             size: (MIN_WIDTH.max(count.saturating_mul(PLACE).saturating_add(90)), HEIGHT),
             x: Axis { name: what, range, places: Some(labels) },
             y: Axis::new("AUC, accuracy", ((low - 0.05).max(0.0), (high + 0.05).min(1.02))),
             series: series.into(),
             legend: Legend::Above,
-        };
-        chart.svg()
+        }
     }
 }
 
