@@ -42,6 +42,8 @@ pub mod data;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 pub mod model;
+#[cfg(feature = "explain")]
+pub mod explain;
 #[cfg(feature = "train")]
 pub mod phantom;
 pub mod reference;
