@@ -39,6 +39,8 @@ pub mod kernels;
 pub mod device;
 
 pub mod data;
+#[cfg(feature = "explain")]
+pub mod explain;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 pub mod model;

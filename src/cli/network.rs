@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use nodal::data::{Fit, Normalize, Preprocess, Sample};
+use nodal::explain::{ExplainOptions, Explainer};
 use nodal::network::AvgPoolPadding;
 use nodal::train::RunFolder;
 use nodal::{Image, Model, ModelOptions, Prediction, Weights};
@@ -45,19 +46,36 @@ impl NetworkOptions {
     /// The network with the weights of `path`, a file or a run's folder.
     pub fn open(&self, path: &Path) -> anyhow::Result<Model> {
         let weights = Weights::open(&weight_file(path)?)?;
-        let mut preprocess = Preprocess::of_weights(&weights)?;
+        let model = ModelOptions {
+            batch: self.batch,
+            preprocess: Some(self.preprocess(&weights)?),
+            avg_pool_padding: self.avg_pool_padding,
+        };
+        Ok(Model::new(&weights, &self.device.open()?, &model)?)
+    }
+
+    /// What that network looked at, for one image at a time.
+    pub fn explainer(&self, path: &Path) -> anyhow::Result<Explainer> {
+        let weights = Weights::open(&weight_file(path)?)?;
+        let options = ExplainOptions {
+            preprocess: Some(self.preprocess(&weights)?),
+            avg_pool_padding: self.avg_pool_padding,
+            batch: 1,
+            ..ExplainOptions::default()
+        };
+        Ok(Explainer::new(&weights, &self.device.open()?, &options)?)
+    }
+
+    /// How crops become inputs: as the weights say, but for what was given.
+    fn preprocess(&self, weights: &Weights) -> anyhow::Result<Preprocess> {
+        let mut preprocess = Preprocess::of_weights(weights)?;
         preprocess.size = self.size.unwrap_or(preprocess.size);
         preprocess.fit = self.fit.unwrap_or(preprocess.fit);
         preprocess.standardize = self.standardize.unwrap_or(preprocess.standardize);
         if let Some(text) = &self.normalize {
             preprocess.normalize = Normalize::parse(text)?;
         }
-        let model = ModelOptions {
-            batch: self.batch,
-            preprocess: Some(preprocess),
-            avg_pool_padding: self.avg_pool_padding,
-        };
-        Ok(Model::new(&weights, &self.device.open()?, &model)?)
+        Ok(preprocess)
     }
 
     /// The first of these options that was given, where no network runs.

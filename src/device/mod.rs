@@ -10,6 +10,9 @@ pub mod cuda;
 mod engine;
 #[cfg(test)]
 mod fusion_tests;
+mod gradient;
+#[cfg(test)]
+mod gradient_tests;
 #[cfg(feature = "sim")]
 mod sim;
 #[cfg(test)]

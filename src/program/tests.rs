@@ -7,8 +7,15 @@ use crate::network::AvgPoolPadding;
 
 fn program(size: (usize, usize), fusion: Fusion, keep: Keep) -> Program {
     let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
-    let options =
-        Options { batch: 2, fusion, keep, target: Target::cpu(), input: Input::Values, training: None };
+    let options = Options {
+        batch: 2,
+        fusion,
+        keep,
+        target: Target::cpu(),
+        input: Input::Values,
+        training: None,
+        gradient: None,
+    };
     Program::lower(&network, &options).unwrap()
 }
 

@@ -68,7 +68,9 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         _ => report::as_tables(&sections, study.confidence),
     };
     if let Some(path) = &options.report {
-        super::report::of_study(path, &options.data, study, sections)?;
+        let (data, weights) = (options.data.as_path(), options.weights.as_deref());
+        let of = super::report::Evaluated { data, weights, network: &options.network };
+        super::report::of_study(path, of, study, sections)?;
     }
     super::print(&output)?;
     Ok(ExitCode::SUCCESS)

@@ -11,12 +11,16 @@ use super::super::cohort::features::{self, Cohort};
 use super::super::evaluate::report::Section;
 use super::super::evaluate::study::Study;
 use super::super::evaluate::{cases, need_two};
+use super::super::network::NetworkOptions;
 use super::super::readers::calls::{self, Network, Reading};
 use super::super::readers::pairs::{self, Pair};
 use super::super::sheet::Sheet;
 use super::Options;
 use super::errors::{self, Wrong};
 use super::sources::{Sources, command};
+
+/// How many errors are shown unless another number is asked for.
+pub const ERRORS: usize = 12;
 
 /// All of it; a part is `None` where its input was not given.
 pub struct Content {
@@ -115,12 +119,17 @@ impl Content {
             (None, Some(path)) => Some((cases::of_run(path, &options.network)?, path)),
             (None, None) => None,
         };
+        // A network that runs can also be asked what it looked at.
+        let explained = run.as_deref().filter(|_| predictions.is_none());
         let judged = match judged {
             Some((cases, from)) => {
                 need_two(&cases, from)?;
                 let study = options.judging.study(cases)?;
                 let (errors, sections) = ((options.errors, data.as_deref()), study.sections()?);
-                Some((Judged::new(study, sections, errors, from, readings.as_deref(), &mut sources)?, from))
+                let mut judged =
+                    Judged::new(study, sections, errors, from, readings.as_deref(), &mut sources)?;
+                judged.explain(explained, &options.network)?;
+                Some((judged, from))
             }
             None => None,
         };
@@ -141,20 +150,23 @@ impl Content {
         })
     }
 
-    /// Of predictions alone.
-    pub fn of_study(out: &Path, data: &Path, study: Study, sections: Vec<Section>) -> anyhow::Result<Self> {
+    /// Of what `nodal evaluate` judged.
+    pub fn of_study(out: &Path, of: Evaluated, study: Study, sections: Vec<Section>) -> anyhow::Result<Self> {
+        let Evaluated { data, weights, network } = of;
         let mut sources = Sources::new(out, command(out));
-        let run = match RunFolder::open(data) {
-            Ok(_) => Some(Run::open(data, &mut sources)?),
-            Err(_) if data.is_file() => sources.add("data", data).map(|()| None)?,
-            Err(_) => None,
-        };
-        sources.look(data);
+        let is_run = RunFolder::open(data).is_ok();
+        let run = if is_run { Some(Run::open(data, &mut sources)?) } else { None };
+        if !is_run {
+            sources.add("data", data)?;
+        }
+        if let Some(weights) = weights {
+            sources.add("weights", weights)?;
+        }
         let confidence = study.confidence;
-        let judged = Judged::new(study, sections, (12, None), data, None, &mut sources)?;
-        let title = "Evaluation".into();
+        let mut judged = Judged::new(study, sections, (ERRORS, None), data, None, &mut sources)?;
+        judged.explain(weights.or(is_run.then_some(data)), network)?;
         Ok(Content {
-            title,
+            title: "Evaluation".into(),
             sources,
             confidence,
             run,
@@ -162,9 +174,16 @@ impl Content {
             readers: None,
             cohort: None,
             sweep: None,
-            validation: true,
+            validation: is_run,
         })
     }
+}
+
+/// What `nodal evaluate` was given.
+pub struct Evaluated<'a> {
+    pub data: &'a Path,
+    pub weights: Option<&'a Path>,
+    pub network: &'a NetworkOptions,
 }
 
 impl Run {
@@ -219,6 +238,15 @@ impl Judged {
             shown.file.iter().for_each(|file| sources.look_above(file));
         }
         Ok(Judged { study, sections, wrong, errors })
+    }
+
+    /// Adds what the network of `weights`, if there is one, looked at where it was wrong.
+    fn explain(&mut self, weights: Option<&Path>, network: &NetworkOptions) -> anyhow::Result<()> {
+        let Some(weights) = weights.filter(|_| self.wrong.iter().any(|wrong| wrong.crop.is_ok())) else {
+            return Ok(());
+        };
+        let mut explainer = network.explainer(weights)?;
+        self.wrong.iter_mut().try_for_each(|wrong| wrong.explain(&mut explainer))
     }
 
     /// The images' figures; of several classes those of all together.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use maud::{Markup, html};
 use nodal::Image;
+use nodal::explain::Explainer;
 
 use super::super::evaluate::cases::Case;
 use super::super::evaluate::pool::call;
@@ -28,6 +29,23 @@ pub struct Wrong {
     pub crop: Result<(String, usize, usize), String>,
     /// Where the network looked, as a picture.
     pub map: Option<String>,
+    /// The number of the class that was called.
+    class: usize,
+}
+
+impl Wrong {
+    /// Adds what spoke for the class that was called.
+    ///
+    /// # Errors
+    /// Those of [`Explainer::grad_cam`].
+    pub fn explain(&mut self, explainer: &mut Explainer) -> anyhow::Result<()> {
+        if let (Some(file), Ok(_)) = (&self.file, &self.crop) {
+            let overlay = explainer.grad_cam(&Image::open(file)?, Some(self.class))?.overlay();
+            let (width, height) = (overlay.width() as usize, overlay.height() as usize);
+            self.map = Some(picture::png(height, width, overlay.as_raw())?);
+        }
+        Ok(())
+    }
 }
 
 /// Folders in which a crop may lie by its name.
@@ -74,6 +92,7 @@ pub fn worst(
             file,
             crop,
             map: None,
+            class: called,
         }
     });
     (shown.collect(), all)
@@ -109,7 +128,7 @@ pub fn part(content: &Content) -> Option<Markup> {
             p {
                 (count(judged.errors, "image")) " of " (judged.images().cases) " called wrong" @if judged.wrong.len() < judged.errors { "; the " (judged.wrong.len()) " worst are shown" }
                 ", those with the least probability for the truth first. Crops are enlarged."
-                @if maps { " Beside them Grad-CAM: the warmer a place, the more it spoke for what was called." }
+                @if maps { " Beside them Grad-CAM over what the network sees: the brighter the colour of a place, the more it spoke for what was called; grey did not." }
             }
         }
         div.cases {
@@ -118,7 +137,7 @@ pub fn part(content: &Content) -> Option<Markup> {
                     div.crops { @match &wrong.crop {
                         Ok((picture, height, width)) => {
                             div { img src=(picture) alt={ "crop of " (wrong.case.name.as_deref().unwrap_or("a case")) }; (height) "×" (width) " pixels" }
-                            @if let Some(map) = &wrong.map { div { img src=(map) alt="Grad-CAM over the crop"; "Grad-CAM" } }
+                            @if let Some(map) = &wrong.map { div { img src=(map) alt="Grad-CAM over the network's input"; "Grad-CAM, as the network sees it" } }
                         }
                         Err(why) => p.note { (why) },
                     } }

@@ -29,7 +29,8 @@ use nodal::files::write_whole;
 use super::evaluate::report::Section;
 use super::evaluate::study::{Judging, Study};
 use super::network::NetworkOptions;
-use content::Content;
+pub use content::Evaluated;
+use content::{Content, ERRORS};
 
 #[derive(Args)]
 #[command(after_help = HELP)]
@@ -54,7 +55,7 @@ pub struct Options {
     #[arg(long, value_name = "DATA")]
     data: Option<PathBuf>,
     /// How many of the worst errors are shown
-    #[arg(long, default_value_t = 12, value_name = "N")]
+    #[arg(long, default_value_t = ERRORS, value_name = "N")]
     errors: usize,
     /// What stands above the page
     #[arg(long, default_value = "Study report", value_name = "TEXT")]
@@ -89,9 +90,9 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the page of a study that was judged already; `data` is what it was judged on.
-pub fn of_study(out: &Path, data: &Path, study: Study, sections: Vec<Section>) -> anyhow::Result<()> {
-    write(out, &Content::of_study(out, data, study, sections)?)
+/// Writes the page of what `nodal evaluate` judged.
+pub fn of_study(out: &Path, of: Evaluated, study: Study, sections: Vec<Section>) -> anyhow::Result<()> {
+    write(out, &Content::of_study(out, of, study, sections)?)
 }
 
 fn write(out: &Path, content: &Content) -> anyhow::Result<()> {
