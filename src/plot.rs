@@ -98,6 +98,18 @@ impl Series {
     ) -> Self {
         Series { name: name.into(), color, mark, points: points.into_iter().map(Point::from).collect() }
     }
+
+    /// Its sign in a legend, as an SVG element of 20 × 16 pixels.
+    pub fn sign(&self) -> String {
+        let Color(r, g, b) = self.color;
+        let corners = outline(self.mark).iter().map(|(right, down)| format!("{},{}", 10 + right, 8 + down));
+        let corners: Vec<String> = corners.collect();
+        format!(
+            "<svg width=\"20\" height=\"16\" viewBox=\"0 0 20 16\" aria-hidden=\"true\"><polygon points=\"{}\" \
+             fill=\"rgb({r},{g},{b})\"/></svg>",
+            corners.join(" ")
+        )
+    }
 }
 
 /// One axis.
@@ -125,6 +137,8 @@ pub enum Legend {
     Above,
     /// In the lower right corner.
     Below,
+    /// Outside: whoever shows the chart names its series, each with its [`Series::sign`].
+    Beside,
 }
 
 /// A chart.
@@ -174,10 +188,11 @@ impl Chart {
             for series in &self.series {
                 draw(&mut plane, series)?;
             }
-            if self.series.iter().any(|series| !series.name.is_empty()) {
+            let named = self.series.iter().any(|series| !series.name.is_empty());
+            if named && self.legend != Legend::Beside {
                 let place = match self.legend {
                     Legend::Above => SeriesLabelPosition::UpperRight,
-                    Legend::Below => SeriesLabelPosition::LowerRight,
+                    _ => SeriesLabelPosition::LowerRight,
                 };
                 plane
                     .configure_series_labels()
@@ -306,6 +321,10 @@ mod tests {
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
         assert!(svg.contains("sensitivity") && svg.contains("reader &lt;3&gt; &amp;"), "{svg}");
         assert_eq!(svg, chart.svg().unwrap());
+        chart.legend = Legend::Beside;
+        assert!(!chart.svg().unwrap().contains("reader"));
+        let sign = chart.series[1].sign();
+        assert!(sign.starts_with("<svg") && sign.contains("rgb(0,114,178)"), "{sign}");
         chart.x.places = Some(vec!["3 frozen".into(), "5 frozen".into()]);
         chart.x.range = (-0.5, 1.5);
         chart.series[1].points[0].interval = Some((0.25, 0.75));

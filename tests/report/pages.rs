@@ -168,7 +168,10 @@ fn readers_and_network_are_compared_on_the_cases_of_both() {
     assert_eq!(page.row("R")[..2], ["6", "3 + 3"]);
     assert!(page.row("R")[4].starts_with("100.0"), "all three positive cases: {:?}", page.row("R"));
     assert!(page.row("R / network").len() == 5 && page.text.contains("Readers on all cases that they read"));
-    assert!(page.text.contains("R: positive"), "what the reader called a case that the network has wrong");
+    assert!(
+        page.text.contains("called positive by R"),
+        "what the reader called a case that the network has wrong"
+    );
     folder
         .refused(&["readers", "r.csv", "--predictions", "p.csv"], "has no prediction of case `images/g.jpg`");
 }

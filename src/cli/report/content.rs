@@ -104,9 +104,7 @@ impl Content {
             None => None,
         };
         let summary = sweep.as_deref().map(|path| SweepFolder::open(path)?.summary()).transpose()?;
-        if let Some(path) = sweep {
-            sources.look(path);
-        }
+        sweep.iter().for_each(|path| sources.look_at_sweep(path));
         let known = run.as_deref().map(|path| Run::open(path, &mut sources)).transpose()?;
         if let Some(path) = data {
             sources.look(path);

@@ -18,8 +18,10 @@ pub fn cohort(content: &Content) -> Option<Markup> {
         (table(&grid, ""))
         @for note in notes { p.note { (note) } }
         p.note {
-            "P is how often a difference this large would appear by chance alone if the groups were alike; tests are two-sided and not corrected for "
-            "their number. t: Student's test, pooled and Welch's. χ²: Pearson's test, with Yates' correction where both have two values; Fisher's is exact."
+            "P is how often a difference this large would appear by chance alone if the groups were alike; tests are two-sided \
+                and not corrected for "
+            "their number. t: Student's test, pooled and Welch's. χ²: Pearson's test, with Yates' correction where both have \
+                two values; Fisher's is exact."
         }
     })
 }
@@ -53,11 +55,11 @@ pub fn split(content: &Content) -> Option<Markup> {
         grid.row(cells);
     }
     let how = match run.config.split.as_str() {
-        "given" => "as the data were split already".to_string(),
-        how => format!("drawn {how}"),
+        "given" => "those of the data".to_string(),
+        how => format!("drawn {how} (seed {})", run.config.hyper.seed),
     };
     Some(html! {
-        p { "The network learns from the training part and is judged on the validation part. The parts are " (how) " (seed " (run.config.hyper.seed) ")." }
+        p { "The network learns from the training part and is judged on the validation part. The parts are " (how) "." }
         (table(&grid, ""))
         @if let Some(both) = both(run) { p.notice { strong { "On both sides: " } (both) } }
     })
@@ -69,6 +71,7 @@ fn both(run: &Run) -> Option<String> {
     let told = [(shared(SplitBy::Patient), "patient"), (shared(SplitBy::Node), "node")];
     let told: Vec<String> = told.iter().filter(|(n, _)| *n > 0).map(|(n, what)| count(*n, what)).collect();
     (!told.is_empty()).then(|| {
-        format!("{} with images in training and in validation, which makes the network look better than it is on new patients.", told.join(" and "))
+        format!("{} with images in training and in validation, which makes the network look better than it is on new \
+            patients.", told.join(" and "))
     })
 }

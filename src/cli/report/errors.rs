@@ -115,20 +115,35 @@ fn read(name: &str, readings: &[Reading]) -> Vec<(String, bool)> {
     readings.iter().filter_map(own).collect()
 }
 
+/// The last part of a path.
+fn last(name: &str) -> &str {
+    name.rsplit(['/', '\\']).next().unwrap_or(name)
+}
+
+/// Who called it positive, or not.
+fn of(wrong: &Wrong, yes: bool) -> Option<String> {
+    let own: Vec<&str> =
+        wrong.readers.iter().filter(|(_, call)| *call == yes).map(|(name, _)| name.as_str()).collect();
+    (!own.is_empty()).then(|| own.join("; "))
+}
+
 /// A card for each.
 pub fn part(content: &Content) -> Option<Markup> {
     let judged = content.judged.as_ref()?;
     let names = &judged.study.data.classes;
     let (positive, maps) = (judged.study.positive, judged.wrong.iter().any(|wrong| wrong.map.is_some()));
-    let called = |yes: &bool| names[if *yes { positive } else { 1 - positive }].as_str();
+    // Readers tell two classes apart.
+    let called = |yes: bool| names[if yes { positive } else { 1 - positive }].as_str();
     Some(html! {
         @if judged.errors == 0 {
             p { "None: every image is called as it is labelled." }
         } @else {
             p {
-                (count(judged.errors, "image")) " of " (judged.images().cases) " called wrong" @if judged.wrong.len() < judged.errors { "; the " (judged.wrong.len()) " worst are shown" }
+                (count(judged.errors, "image")) " of " (judged.images().cases) " called \
+                    wrong" @if judged.wrong.len() < judged.errors { "; the " (judged.wrong.len()) " worst are shown" }
                 ", those with the least probability for the truth first. Crops are enlarged."
-                @if maps { " Beside them Grad-CAM over what the network sees: the brighter the colour of a place, the more it spoke for what was called; grey did not." }
+                @if maps { " Beside them Grad-CAM over what the network sees: the brighter the colour of a place, the more it \
+                    spoke for what was called; grey did not." }
             }
         }
         div.cases {
@@ -136,16 +151,20 @@ pub fn part(content: &Content) -> Option<Markup> {
                 div.case {
                     div.crops { @match &wrong.crop {
                         Ok((picture, height, width)) => {
-                            div { img src=(picture) alt={ "crop of " (wrong.case.name.as_deref().unwrap_or("a case")) }; (height) "×" (width) " pixels" }
-                            @if let Some(map) = &wrong.map { div { img src=(map) alt="Grad-CAM over the network's input"; "Grad-CAM, as the network sees it" } }
+                            div { img src=(picture) alt={ "crop of " (wrong.case.name.as_deref().unwrap_or("a \
+                                case")) }; (height) "×" (width) " pixels" }
+                            @if let Some(map) = &wrong.map { div { img src=(map) alt="Grad-CAM over the network's \
+                                input"; "Grad-CAM, as the network sees it" } }
                         }
                         Err(why) => p.note { (why) },
                     } }
-                    p { strong { (wrong.label) } ", called " strong { (wrong.called) } " with " (format!("{:.1} %", 100.0 * wrong.probability)) }
-                    @if let Some(name) = &wrong.case.name { p { (Path::new(name).file_name().map_or(name.as_str().into(), |file| file.to_string_lossy())) } }
+                    p { strong { (wrong.label) } ", called " strong { (wrong.called) } " with " (format!("{:.1} \
+                        %", 100.0 * wrong.probability)) }
+                    @if let Some(name) = &wrong.case.name { p { (last(name)) } }
                     @if let Some(node) = &wrong.case.node { p { "node " (node) } }
                     @if let Some(patient) = &wrong.case.patient { p { "patient " (patient) } }
-                    @for (reader, yes) in &wrong.readers { p { (reader) ": " (called(yes)) } }
+                    @for yes in [true, false] { @if let Some(readers) = of(wrong, yes) { p { "called " (called(yes)) " by \
+                        " (readers) } } }
                 }
             }
         }

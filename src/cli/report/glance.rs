@@ -23,13 +23,15 @@ pub fn part(content: &Content) -> Option<Markup> {
         }
         @if content.run.is_some() && content.judged_on_validation() {
             p.note {
-                "The images are the run's validation part, and the weights are those of the epoch that was best on these very images: the "
+                "The images are the run's validation part, and the weights are those of the epoch that was best on these very \
+                    images: the "
                 "figures flatter a little. An unbiased figure needs images that were kept out of every choice."
             }
         }
         p.note {
-            (format!("In brackets: the {percent:.0} % interval, the range in which the true figure may lie, as if images were independent. "))
-            "The images of one node are not, so that the true range is wider: the intervals that draw whole patients or nodes stand further down."
+            (format!("The {percent:.0} % interval is the range in which the true figure may lie, as if images were independent. "))
+            "The images of one node are not, so that the true range is wider: intervals that draw whole patients or nodes stand \
+                further down."
         }
     })
 }
@@ -46,15 +48,15 @@ fn said(judged: &Judged) -> String {
     let begin = format!("The network calls {right} of {many} right");
     match (&images.confusion, images.threshold) {
         (Some(c), Some(threshold)) => format!(
-            "{begin}. An image is called {} from a probability of {} on: so the network finds {} of {} that are {}, and calls {} of {} others {}, too.",
-            images.class,
+            "{begin}. An image is called {class} from a probability of {} on; so {} of the {} {class} images are found, and {} \
+                of the {} others are called \
+             {class} by mistake.",
             short(threshold),
             c.true_positives,
             c.positives(),
-            images.class,
             c.false_positives,
             c.negatives(),
-            images.class,
+            class = images.class,
         ),
         _ => format!(
             "{begin}; it tells {} classes apart: {}.",

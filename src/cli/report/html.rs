@@ -1,7 +1,7 @@
 //! Pieces of the page: tables, figures, lists of figures.
 
 use maud::{Markup, PreEscaped, html};
-use nodal::plot::Chart;
+use nodal::plot::{Chart, Legend};
 
 use super::super::grid::Grid;
 
@@ -19,12 +19,21 @@ pub fn table(grid: &Grid, caption: &str) -> Markup {
                     @for row in &grid.rows { tr {
                         @for (k, cell) in row.iter().enumerate() {
                             @if k == 0 && grid.names > 0 { th scope="row" { (kept(cell)) } }
-                            @else { td class=[class(k)] { (cell) } }
+                            @else if k < grid.names { td { (cell) } }
+                            @else { td.figure { (split(cell)) } }
                         }
                     } }
                 }
             }
         }
+    }
+}
+
+/// A figure, and below it the interval that stands in brackets behind it.
+fn split(cell: &str) -> Markup {
+    match cell.split_once(" (").filter(|_| cell.ends_with(')')) {
+        Some((value, rest)) => html! { (value) " " small { "(" (rest) } },
+        None => html! { (cell) },
     }
 }
 
@@ -35,11 +44,21 @@ fn kept(text: &str) -> String {
 }
 
 /// A chart with what it shows. The SVG is the plotter's, which escapes its texts.
+///
+/// # Errors
+/// When it cannot be drawn.
 pub fn figure(chart: &Chart, shows: &str) -> nodal::Result<Markup> {
     let svg = chart.svg()?;
+    let named =
+        chart.series.iter().filter(|series| chart.legend == Legend::Beside && !series.name.is_empty());
     Ok(html! {
         figure {
-            div.wide { div.chart role="img" aria-label=(shows) { (PreEscaped(svg)) } }
+            div.beside {
+                div.wide { div.chart role="img" aria-label=(shows) { (PreEscaped(svg)) } }
+                @if chart.legend == Legend::Beside {
+                    ul.legend { @for series in named { li { (PreEscaped(series.sign())) " " (series.name) } } }
+                }
+            }
             figcaption { (shows) }
         }
     })

@@ -46,7 +46,8 @@ pub fn page(content: &Content) -> anyhow::Result<Markup> {
                 header {
                     h1 { (content.title) }
                     @if let Some(phantom) = &content.sources.phantom {
-                        p.notice { strong { "Phantom data: " } (phantom) ". What follows shows how the tools work and says nothing of patients." }
+                        p.notice { strong { "Phantom data: " } (phantom) ". What follows shows how the tools work and says \
+                            nothing of patients." }
                     }
                     p.notice { strong { "For research. " } "nodal is no medical device, and no figure here is a diagnosis." }
                 }

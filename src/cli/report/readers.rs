@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 use nodal::metrics::{Confusion, Metric, Scored};
-use nodal::plot::{COLORS, Chart, MARKERS, Mark, Series};
+use nodal::plot::{COLORS, Chart, Legend, MARKERS, Mark, Series};
 
 use super::super::grid::Grid;
 use super::super::readers::calls::Reading;
@@ -53,7 +53,8 @@ pub fn part(content: &Content) -> anyhow::Result<Option<Markup>> {
         (figure(&chart, &shows(network.as_ref(), compared))?)
         (table(&grid, &format!("Figures with {percent:.0} % intervals")))
         p.note {
-            "n is images. Intervals: exact (Clopper-Pearson) for shares, DeLong's for the AUC, as if images were independent. The AUC of a reader, who says yes or no, is "
+            "n is images. Intervals: exact (Clopper-Pearson) for shares, DeLong's for the AUC, as if images were independent. \
+                The AUC of a reader, who says yes or no, is "
             "(sensitivity + specificity) / 2."
         }
         @if let Some(readers) = readers {
@@ -62,8 +63,10 @@ pub fn part(content: &Content) -> anyhow::Result<Option<Markup>> {
                 Ok(pairs) => {
                     (table(&pairs, ""))
                     p.note {
-                        "Kappa: agreement beyond chance, 1 at its best (Cohen). AUC, difference: the first's less the second's, with DeLong's paired test. McNemar: whether one "
-                        "of the two is right more often. P values are two-sided, as if images were independent, and not corrected for the number of comparisons."
+                        "Kappa: agreement beyond chance, 1 at its best (Cohen). AUC, difference: the first's less the second's, \
+                            with DeLong's paired test. McNemar: whether one "
+                        "of the two is right more often. P values are two-sided, as if images were independent, and not \
+                            corrected for the number of comparisons."
                     }
                 }
                 Err(why) => p.note { "None: " (why) "." },
@@ -114,10 +117,12 @@ fn said(readers: Option<&Readers>) -> Option<String> {
     Some(match readers.shared.last() {
         Some(own) => {
             let shared = count(own.confusion.total() as usize, "image");
-            format!("Readers and network are compared on the {shared} that the network has predictions of; the readers read {most}.")
+            format!("Readers and network are compared on the {shared} that the network has predictions of; the readers read \
+                {most}.")
         }
         None if readers.are_counts() => {
-            "The readers' figures follow from counts, which name no cases: where a network stands beside them, it may have seen other cases.".into()
+            "The readers' figures follow from counts, which name no cases: where a network stands beside them, it may have seen \
+                other cases.".into()
         }
         None => format!("The readers read {}.", count(most as usize, "image")),
     })
@@ -125,7 +130,8 @@ fn said(readers: Option<&Readers>) -> Option<String> {
 
 /// The ROC curve of the network, its operating point, and a marker for each reading.
 fn roc(network: Option<&Network>, judged: Option<&Judged>, readings: &[Reading]) -> nodal::Result<Chart> {
-    let mut chart = Chart::square(SIZE, "1 − specificity", "sensitivity");
+    let mut chart =
+        Chart { legend: Legend::Beside, ..Chart::square(SIZE, "1 − specificity", "sensitivity") };
     if let Some(Network { scored, confusion, metrics }) = network {
         let points: Vec<(f64, f64)> =
             scored.roc()?.iter().map(|point| (point.false_positive_rate, point.true_positive_rate)).collect();
@@ -133,7 +139,7 @@ fn roc(network: Option<&Network>, judged: Option<&Judged>, readings: &[Reading])
         let name = auc.map_or("network".into(), |auc| format!("network, AUC {auc:.3}"));
         chart.series.push(Series::new(name, COLORS[0], Mark::Line, points));
         let threshold = judged.and_then(|judged| judged.images().threshold).unwrap_or(0.5);
-        let name = format!("network from {} on", short(threshold));
+        let name = format!("network, positive from {} on", short(threshold));
         chart.series.push(Series::new(name, COLORS[0], Mark::Circle, point(confusion)));
     }
     // A colour for each reader, a shape for each way of reading.
@@ -162,7 +168,8 @@ fn place<'a>(names: &mut Vec<&'a str>, name: &'a str) -> usize {
 fn shows(network: Option<&Network>, readings: &[Reading]) -> String {
     let curve = network.map(|network| {
         format!(
-            "The line is the network at every threshold ({} images: {} positive, {} negative), the circle the threshold it is judged at. ",
+            "The line is the network at every threshold ({} images: {} positive, {} negative), the circle the threshold it is \
+                judged at. ",
             network.confusion.total(),
             network.confusion.positives(),
             network.confusion.negatives()
@@ -174,7 +181,8 @@ fn shows(network: Option<&Network>, readings: &[Reading]) -> String {
         "Each marker is a reader, one colour a reader, one shape a way of reading. "
     };
     format!(
-        "ROC: the share of positive images that are found, over the share of negative ones called positive. {}{markers}Upper left is best; on the dashed line one guesses.",
+        "ROC: the share of positive images that are found, over the share of negative ones called positive. {}{markers}Upper \
+            left is best; on the dashed line one guesses.",
         curve.unwrap_or_default()
     )
 }

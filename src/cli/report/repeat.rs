@@ -31,10 +31,12 @@ pub fn part(content: &Content) -> anyhow::Result<Markup> {
     }
     let config = content.run.as_ref().map(|run| serde_json::to_string_pretty(&run.config)).transpose()?;
     Ok(html! {
-        p { "The same files and commands give the same figures, and this page byte by byte. Made with nodal " (env!("CARGO_PKG_VERSION")) "." }
+        p { "The same files and commands give the same figures, and this page byte by byte. Made with nodal \
+            " (env!("CARGO_PKG_VERSION")) "." }
         h3 { "Commands" }
         @if let Some(run) = &content.run {
-            p { "The network was trained by " (run.config.engine) " on " (run.config.device) "; on another kind of device the last bits may differ." }
+            p { "The network was trained by " (run.config.engine) " on " (run.config.device) "; on another kind of device the \
+                last bits may differ." }
             pre { (quoted(&command(&run.config))) }
         }
         pre { (content.sources.command) }

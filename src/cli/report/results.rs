@@ -36,13 +36,15 @@ pub fn levels(content: &Content) -> Option<Markup> {
     let percent = content.confidence.level() * 100.0;
     Some(html! {
         p {
-            "A node is seen in up to three images; its probability is their " (pooled(content)) ". A patient counts as positive where a node is, and has the largest probability "
+            "A node is seen in up to three images; its probability is their " (pooled(content)) ". A patient counts as positive \
+                where a node is, and has the largest probability "
             "among the nodes."
         }
         (table(&grid, &format!("Exact and DeLong's {percent:.0} % intervals, as if cases were independent")))
         @if let Some(bootstrap) = judged.study.bootstrap.filter(|_| !drawn.rows.is_empty()) {
             (table(&drawn, &format!("{percent:.0} % intervals by the bootstrap: {} draws of whole groups", bootstrap.resamples)))
-            p.note { "These allow for images of one patient or node being alike, and are the ones to quote. Where every draw gives 100 % the bootstrap has no width; the exact interval has." }
+            p.note { "These allow for images of one patient or node being alike, and are the ones to quote. Where every draw \
+                gives 100 % the bootstrap has no width; the exact interval has." }
         }
     })
 }
@@ -84,7 +86,7 @@ pub fn calibration(content: &Content) -> anyhow::Result<Option<Markup>> {
         mark: Mark::Line,
         points: points.iter().map(|own| (own.x, own.y).into()).collect(),
     });
-    chart.series.push(Series { name: "network".into(), color: COLORS[0], mark: Mark::Circle, points });
+    chart.series.push(Series { name: String::new(), color: COLORS[0], mark: Mark::Circle, points });
     let mut grid = Grid::new(["probability", "images", "mean probability", "positive, share"], 1);
     for bin in &calibration.bins {
         let [low, high] = [bin.low, bin.high].map(|end| format!("{end:.1}"));
@@ -94,12 +96,14 @@ pub fn calibration(content: &Content) -> anyhow::Result<Option<Markup>> {
     let percent = content.confidence.level() * 100.0;
     Ok(Some(html! {
         p {
-            "Of images that get a probability of 0.8, eight in ten should be positive. Brier score: " (format!("{:.4}", calibration.brier))
+            "Of images that get a probability of 0.8, eight in ten should be positive. Brier score: \
+                " (format!("{:.4}", calibration.brier))
             " (0 at best; 0.25 for one who always says 0.5). Expected calibration error: " (format!("{:.4}", calibration.ece))
             ", the mean distance from the dashed line, weighted by images (n = " (scored.scores().len()) ")."
         }
         (figure(&chart, &format!(
-            "Reliability: {BINS} bins of equal width, empty ones left out; bars are exact (Clopper-Pearson) {percent:.0} % intervals of the share. Well calibrated is on the dashed line."
+            "Reliability: {BINS} bins of equal width, empty ones left out; bars are exact (Clopper-Pearson) {percent:.0} % \
+                intervals of the share. Well calibrated is on the dashed line."
         ))?)
         (table(&grid, ""))
     }))

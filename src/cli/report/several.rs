@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 use nodal::metrics::MultiClass;
-use nodal::plot::{COLORS, Chart, Mark, Series};
+use nodal::plot::{COLORS, Chart, Legend, Mark, Series};
 
 use super::super::grid::Grid;
 use super::super::readers::report::{HEADER, cells};
@@ -18,7 +18,8 @@ pub fn part(content: &Content) -> anyhow::Result<Option<Markup>> {
         return Ok(None);
     };
     let classes = &judged.study.data.classes;
-    let mut chart = Chart::square(480, "1 − specificity", "sensitivity");
+    let mut chart =
+        Chart { legend: Legend::Beside, ..Chart::square(480, "1 − specificity", "sensitivity") };
     let mut grid = Grid::new(["class", "n", "of it"].into_iter().chain(HEADER), 1);
     let of_images =
         judged.sections.iter().filter(|section| section.level == "image" && section.matrix.is_none());
@@ -39,7 +40,8 @@ pub fn part(content: &Content) -> anyhow::Result<Option<Markup>> {
             (table(&matrix_grid(matrix, classes), &format!("What {}s are, and what they are called", section.level)))
         } }
         (figure(&chart, &format!(
-            "ROC of each class against the rest, {} images: the share of the class that is found, over the share of others called so.", judged.images().cases
+            "ROC of each class against the rest, {} images: the share of the class that is found, over the share of others \
+                called so.", judged.images().cases
         ))?)
         (table(&grid, &format!("Each class against the rest, per image, with {percent:.0} % intervals")))
         p.note { "Intervals: exact (Clopper-Pearson) for shares, DeLong's for the AUC, as if images were independent." }

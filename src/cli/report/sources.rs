@@ -56,6 +56,13 @@ impl Sources {
         }
     }
 
+    /// Looks for one where the data of a sweep lie.
+    pub fn look_at_sweep(&mut self, folder: &Path) {
+        let data = described(&folder.join("sweep.json"), "data");
+        data.iter().for_each(|data| self.look(Path::new(data)));
+        self.look(folder);
+    }
+
     /// Looks for one in the folders above an image.
     pub fn look_above(&mut self, image: &Path) {
         for folder in image.ancestors().skip(1).take(3) {
@@ -66,9 +73,13 @@ impl Sources {
 
 /// What `phantom.json` in `folder` says that it is.
 fn phantom(folder: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(folder.join("phantom.json")).ok()?;
-    let about: serde_json::Value = serde_json::from_str(&text).ok()?;
-    about["phantom"].as_str().map(str::to_string)
+    described(&folder.join("phantom.json"), "phantom")
+}
+
+/// A text in a JSON file, if it is there.
+fn described(file: &Path, key: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()?;
+    value[key].as_str().map(str::to_string)
 }
 
 /// The call of this process; the page's name is left out, so that the same page under two names is the same bytes.

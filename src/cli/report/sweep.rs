@@ -14,7 +14,8 @@ pub fn part(content: &Content) -> anyhow::Result<Option<Markup>> {
     let Some(summary) = &content.sweep else { return Ok(None) };
     let runs: usize = summary.rows.iter().map(|row| row.runs.len()).sum();
     let shows = format!(
-        "Validation AUC and accuracy of each configuration at each run's best epoch: mean over its runs and 95 % t interval; {runs} runs of {} configurations.",
+        "Validation AUC and accuracy of each configuration at each run's best epoch: mean over its runs and 95 % t interval; \
+            {runs} runs of {} configurations.",
         summary.rows.len()
     );
     let chart = nodal::plot::Chart { title: String::new(), ..summary.chart() };

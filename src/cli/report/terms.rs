@@ -15,12 +15,14 @@ const TERMS: [(&str, &str); 9] = [
     ),
     (
         "PPV and NPV",
-        "Positive and negative predictive value: of the cases called positive (negative), the share that is so. Both depend on how common positive cases are among these images, and change where that changes.",
+        "Positive and negative predictive value: of the cases called positive (negative), the share that is so. Both depend on \
+            how common positive cases are among these images, and change where that changes.",
     ),
     ("Accuracy", "The share of all cases that is called right."),
     (
         "ROC and AUC",
-        "The ROC curve shows sensitivity and 1 − specificity at every threshold; the AUC is the area below it: the chance that a positive case gets a higher probability than a negative one. 0.5 is guessing, 1 is perfect.",
+        "The ROC curve shows sensitivity and 1 − specificity at every threshold; the AUC is the area below it: the chance that \
+            a positive case gets a higher probability than a negative one. 0.5 is guessing, 1 is perfect.",
     ),
     (
         "Threshold",
@@ -28,12 +30,15 @@ const TERMS: [(&str, &str); 9] = [
     ),
     (
         "Interval",
-        "Were the study done again and again, about that share of such intervals would hold the true figure. Few cases make wide intervals. Exact intervals are Clopper and Pearson's, Wilson's are shorter, those of the AUC are DeLong's, and the bootstrap draws whole patients or nodes anew.",
+        "Were the study done again and again, about that share of such intervals would hold the true figure. Few cases make \
+            wide intervals. Exact intervals are Clopper and Pearson's, Wilson's are shorter, those of the AUC are DeLong's, and \
+            the bootstrap draws whole patients or nodes anew.",
     ),
     ("Calibration", "Whether probabilities mean what they say."),
     (
         "Grad-CAM",
-        "Which places of a crop speak for the class that was called, by the last maps of the network (Selvaraju et al. 2017). It shows where the network looks, coarsely; it does not prove why.",
+        "Which places of a crop speak for the class that was called, by the last maps of the network (Selvaraju et al. 2017). \
+            It shows where the network looks, coarsely; it does not prove why.",
     ),
 ];
 
@@ -43,7 +48,8 @@ pub fn part(content: &Content) -> Markup {
         content.judged.as_ref().is_some_and(|judged| judged.wrong.iter().any(|wrong| wrong.map.is_some()));
     html! {
         @if let Some(judged) = content.judged.as_ref().filter(|judged| judged.study.is_two()) {
-            p { "Positive is the class " strong { (judged.study.data.classes[judged.study.positive]) } "; negative is " strong { (judged.study.data.classes[1 - judged.study.positive]) } "." }
+            p { "Positive is the class " strong { (judged.study.data.classes[judged.study.positive]) } "; negative is \
+                " strong { (judged.study.data.classes[1 - judged.study.positive]) } "." }
         }
         dl {
             @for (term, said) in TERMS {

@@ -35,18 +35,23 @@ pub fn part(content: &Content) -> anyhow::Result<Option<Markup>> {
     };
     Ok(Some(html! {
         p {
-            "Inception-v3 saw the training images " (count(run.epochs.len(), "time")) " (epochs), " (hyper.batch) " at a step, at a learning rate of " (hyper.lr)
-            " (" (hyper.schedule) ") and a momentum of " (hyper.momentum) ". " (frozen) ". Images are " (run.config.size.0) "×" (run.config.size.1)
+            "Inception-v3 saw the training images " (count(run.epochs.len(), "time")) " (epochs), " (hyper.batch) " at a step, \
+                at a learning rate of " (hyper.lr)
+            " (" (hyper.schedule) ") and a momentum of " (hyper.momentum) ". " (frozen) ". Images are \
+                " (run.config.size.0) "×" (run.config.size.1)
             " pixels; augmentation: " (hyper.augment) "."
         }
         div.charts {
-            (figure(&loss(&run.epochs), "Mean loss of an image by epoch: how far probabilities are from the truth, less being better.")?)
+            (figure(&loss(&run.epochs), "Mean loss of an image by epoch: how far probabilities are from the truth, less being \
+                better.")?)
             (figure(&shares(&run.epochs, best.epoch), &format!(
-                "AUC and accuracy on the validation part by epoch; the dashed line is epoch {}, whose weights are judged here.", best.epoch
+                "AUC and accuracy on the validation part by epoch; the dashed line is epoch {}, whose weights are judged \
+                    here.", best.epoch
             ))?)
         }
         (table(&grid, ""))
-        p.note { "Training figures are taken while the network learns, with augmentation; validation figures after the epoch, on the images as they are." }
+        p.note { "Training figures are taken while the network learns, with augmentation; validation figures after the epoch, \
+            on the images as they are." }
     }))
 }
 
