@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use nodal::data::train::Labelled;
 use nodal::data::{Fit, Normalize, Preprocess, Sample};
 use nodal::explain::{ExplainOptions, Explainer};
 use nodal::network::AvgPoolPadding;
@@ -122,6 +123,16 @@ impl NetworkOptions {
         progress.finish_and_clear();
         Ok(rows)
     }
+}
+
+/// The validation part of the run in `folder`.
+pub fn validation_of(folder: &Path) -> nodal::Result<Vec<Sample>> {
+    let (data, split) = RunFolder::open(folder)?.data()?;
+    let sample = |&i: &usize| {
+        let Labelled { image, label, node, patient, view } = data.samples()[i].clone();
+        Sample { image, node, patient, view, label: Some(data.classes()[label].clone()) }
+    };
+    Ok(split.val.iter().map(sample).collect())
 }
 
 /// `path`, or the best weights of the run whose folder it is.

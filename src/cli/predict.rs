@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use nodal::data::collect;
+use nodal::data::{Sample, collect};
+use nodal::train::RunFolder;
 use serde_json::{Map, Value, json};
 
-use super::network::{NetworkOptions, Row};
+use super::network::{NetworkOptions, Row, validation_of};
 
 #[derive(Args)]
 pub struct Options {
@@ -23,8 +24,8 @@ pub struct Options {
     /// Print CSV
     #[arg(long)]
     csv: bool,
-    /// Images, folders of images, or CSV files with a column `image`
-    #[arg(required = true, value_name = "IMAGE|DIR|CSV")]
+    /// Images, folders of images, CSV files with a column `image`, or runs for their validation parts
+    #[arg(required = true, value_name = "IMAGE|DIR|CSV|RUN")]
     inputs: Vec<PathBuf>,
 }
 
@@ -34,7 +35,10 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         if !input.exists() {
             anyhow::bail!("{}: there is no such file or folder", input.display());
         }
-        samples.extend(collect(input)?);
+        samples.extend(match RunFolder::open(input) {
+            Ok(_) => validation_of(input)?,
+            Err(_) => collect(input)?,
+        });
     }
     let mut model = options.network.open(&options.weights)?;
     let rows = options.network.classify(&mut model, samples)?;
@@ -58,7 +62,7 @@ fn as_json(rows: &[Row], classes: &[String]) -> Value {
     let result = |row: &Row| {
         let mut about = Map::new();
         about.insert("image".into(), row.sample.image.display().to_string().into());
-        for (key, value) in [("node", &row.sample.node), ("patient", &row.sample.patient)] {
+        for (key, value) in known(&row.sample) {
             about.extend(value.as_ref().map(|value| (key.to_string(), value.clone().into())));
         }
         match &row.outcome {
@@ -76,6 +80,11 @@ fn as_json(rows: &[Row], classes: &[String]) -> Value {
     json!({"results": rows.iter().map(result).collect::<Vec<_>>()})
 }
 
+/// What may be known of a crop beside its file, by the columns' names.
+fn known(sample: &Sample) -> [(&'static str, &Option<String>); 3] {
+    [("node", &sample.node), ("patient", &sample.patient), ("label", &sample.label)]
+}
+
 /// A float32 in as few digits as tell it from its neighbours.
 fn number(p: f32) -> Value {
     p.to_string().parse::<f64>().map_or(Value::Null, Value::from)
@@ -83,18 +92,15 @@ fn number(p: f32) -> Value {
 
 fn as_csv(rows: &[Row], classes: &[String]) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    // Where the crops belong to, if a CSV told.
-    let places = rows.iter().any(|row| row.sample.node.is_some() || row.sample.patient.is_some());
-    let about = if places { &["image", "node", "patient"][..] } else { &["image"] };
+    // What a CSV or a run tells of the crops.
+    let told: Vec<usize> =
+        (0..3).filter(|&i| rows.iter().any(|row| known(&row.sample)[i].1.is_some())).collect();
+    let about = told.iter().map(|&i| known(&rows[0].sample)[i].0);
     let names = classes.iter().map(String::as_str);
-    writer.write_record(about.iter().copied().chain(["class"]).chain(names).chain(["error"]))?;
+    writer.write_record(["image"].into_iter().chain(about).chain(["class"]).chain(names).chain(["error"]))?;
     for row in rows {
         let mut record = vec![row.sample.image.display().to_string()];
-        if places {
-            record.extend(
-                [&row.sample.node, &row.sample.patient].map(|value| value.clone().unwrap_or_default()),
-            );
-        }
+        record.extend(told.iter().map(|&i| known(&row.sample)[i].1.clone().unwrap_or_default()));
         match &row.outcome {
             Ok(prediction) => {
                 record.push(classes[prediction.class].clone());
@@ -102,7 +108,7 @@ fn as_csv(rows: &[Row], classes: &[String]) -> anyhow::Result<String> {
                 record.push(String::new());
             }
             Err(error) => {
-                record.resize(about.len() + 1 + classes.len(), String::new());
+                record.resize(told.len() + 2 + classes.len(), String::new());
                 record.push(error.clone());
             }
         }

@@ -28,10 +28,10 @@ KEPT = {
     "eval-75x75": "--seed 1 --size 75 75 --batch 2",
     "eval-107x139-exclude": "--seed 2 --classes 3 --size 107 139 --batch 2 --avg-pool-padding exclude",
     "eval-299x299": "--seed 3 --classes 5",
-    "train-logit-freeze3": "--train --seed 314 --size 107 139 --batch 4 --steps 2 --freeze 3 --lr 0.01 --momentum 0.9 "
-                           "--weight-decay 1e-3 --lr-decay 0.5 --shift bn.bias=2 --shift fc.bias=-11",
-    "train-classes-freeze0": "--train --seed 1 --input-seed 8 --classes 3 --size 107 107 --batch 3 --steps 3 --lr 1e-3 "
-                             "--momentum 0.9 --weight-decay 1e-3 --lr-decay 0.5 --shift bn.bias=2",
+    "train-logit-freeze3": "--train --seed 314 --input-seed 315 --size 107 139 --batch 6 --steps 2 --freeze 3 --lr 0.01 --momentum 0.9 "
+                           "--weight-decay 1e-3 --lr-decay 0.5 --shift bn.bias=3 --shift fc.bias=-14",
+    "train-classes-freeze0": "--train --seed 1 --input-seed 226 --classes 3 --size 107 107 --batch 6 --steps 3 --lr 1e-3 "
+                             "--momentum 0.9 --weight-decay 1e-3 --lr-decay 0.5 --shift bn.bias=3",
 }
 
 

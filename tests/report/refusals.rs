@@ -27,7 +27,7 @@ fn what_makes_no_page_is_named() {
     refused(&["--predictions", "one.csv"], "every label is `negative`");
     refused(
         &["--predictions", "p.csv", "--readers", "others.csv"],
-        "has no prediction of any case that was read",
+        "the readers name no case that is among them",
     );
     refused(&["--predictions", "p.csv", "--readers", "swapped.csv"], "has another label");
     refused(

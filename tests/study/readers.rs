@@ -38,6 +38,29 @@ fn two_readers_and_the_network() {
 }
 
 #[test]
+fn predictions_of_some_cases_are_set_beside_the_readers_of_those() {
+    let network = "image,benign,malign\n/s/a,0.1,0.9\n/s/b,0.2,0.8\n/s/d,0.4,0.6\n/s/e,0.9,0.1\n/s/h,0.3,0.7\n/s/z,0.3,0.7\n";
+    let twice = format!("{network}/t/a,0.5,0.5\n");
+    let benign = "image,benign,malign\ne,0.9,0.1\nf,0.9,0.1\n";
+    let folder =
+        Folder::with(&[("r.csv", CALLS), ("n.csv", network), ("twice.csv", &twice), ("benign.csv", benign)]);
+    folder.refused(&["readers", "r.csv", "--predictions", "n.csv"], "no prediction of case `c`");
+    let all = json(&folder, &["r.csv", "--predictions", "n.csv", "--shared"]);
+    // R1 of a, b, d | e, h: right in a, b and e.
+    let hits = |reading: usize, metric: &str| {
+        let metric = &all["readings"][reading]["metrics"][metric];
+        (metric["hits"].as_u64().unwrap(), metric["total"].as_u64().unwrap())
+    };
+    assert_eq!((hits(0, "sensitivity"), hits(0, "specificity")), ((2, 3), (1, 2)));
+    assert_eq!((hits(2, "sensitivity"), hits(2, "specificity")), ((3, 3), (1, 2)));
+    let refused = |predictions: &str, says: &str| {
+        folder.refused(&["readers", "r.csv", "--predictions", predictions, "--shared"], says);
+    };
+    refused("twice.csv", "several predictions are of a case `a`");
+    refused("benign.csv", "R1: no case is positive");
+}
+
+#[test]
 fn criteria_become_calls_by_three_rules() {
     let head = "reader,case,label,irregular_border,heterogeneous_signal,round_shape";
     // Case by case: criteria, diameter; calls without, by the text, by the guideline.

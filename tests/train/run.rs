@@ -77,7 +77,7 @@ fn a_run_leaves_all_that_predicting_and_repeating_need() {
         place.ok(&["evaluate", "--weights", "run/weights-best.safetensors", "data/val", "--json"])
     );
     let judged: Value = serde_json::from_str(&judged).unwrap();
-    let auc = judged["image"]["auc"]["value"].as_f64().unwrap();
+    let auc = judged["levels"]["image"]["metrics"]["auc"]["value"].as_f64().unwrap();
     assert!((best["validation"]["auc"].as_f64().unwrap() - auc).abs() < 1e-9, "{judged}");
     place.refused(
         &["evaluate", "run", "--weights", "w.safetensors"],

@@ -4,11 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use nodal::Error;
-use nodal::data::train::Labelled;
 use nodal::data::{Sample, collect};
-use nodal::train::RunFolder;
 
-use super::super::network::NetworkOptions;
+use super::super::network::{NetworkOptions, validation_of};
 use super::super::sheet::{Row, Sheet};
 
 /// Columns of a CSV of predictions that are no probabilities.
@@ -164,13 +162,7 @@ pub fn of_network(data: &Path, weights: &Path, network: &NetworkOptions) -> anyh
 
 /// The validation part of the run in `folder` through its best weights.
 pub fn of_run(folder: &Path, network: &NetworkOptions) -> anyhow::Result<Cases> {
-    let run = RunFolder::open(folder)?;
-    let (data, split) = run.data()?;
-    let sample = |&i: &usize| {
-        let Labelled { image, label, node, patient, view } = data.samples()[i].clone();
-        Sample { image, node, patient, view, label: Some(data.classes()[label].clone()) }
-    };
-    through(folder, split.val.iter().map(sample).collect(), &run.best()?, network)
+    through(folder, validation_of(folder)?, folder, network)
 }
 
 /// Labelled `samples`, which come from `data`, through a network.

@@ -47,8 +47,8 @@ const HELP: &str = "\
 With --weights DATA is a folder with one sub-folder for each class, or a CSV with the columns image and label and, where \
 known, node, patient and view. A run alone stands for its validation part and the weights of its best epoch. A CSV without \
 --weights has predictions: it is one with the column label and either `probability` (of the positive class) \
-or a column for each class; node and patient where known. What `nodal predict --csv` writes is such a file once a column \
-label is added.
+or a column for each class; node and patient where known. `nodal predict --csv` writes such a file where its crops \
+have labels.
 
 Intervals: exact (Clopper-Pearson) and Wilson for shares, DeLong for the AUC, all as if cases were independent, which the \
 images of one node are not; and a bootstrap that draws patients or nodes as a whole. A node has the mean, the maximum or the \

@@ -1,8 +1,7 @@
 //! Readings: what a reader, or the network, called each case.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use nodal::metrics::{Confusion, Scored};
@@ -24,6 +23,7 @@ pub struct Read {
 }
 
 /// All that one reader called in one way.
+#[derive(Clone)]
 pub struct Reading {
     pub reader: String,
     /// The reading or rule; empty where there is one only.
@@ -53,6 +53,16 @@ impl Reading {
         }
     }
 
+    /// Drops the cases that `keep` does not want; counts have none.
+    fn keep(&mut self, keep: impl Fn(&str) -> bool) {
+        if self.cases.is_empty() {
+            return;
+        }
+        self.cases.retain(|case, _| keep(case));
+        self.confusion = Confusion::default();
+        self.cases.values().for_each(|read| self.confusion.add(read.label, read.call, 1));
+    }
+
     /// What is wrong with a reading of one class.
     fn missing_class(&self) -> Option<String> {
         let class = match (self.confusion.positives(), self.confusion.negatives()) {
@@ -61,16 +71,6 @@ impl Reading {
             _ => return None,
         };
         Some(format!("{}: no case is {class}, and metrics need both", self.name()))
-    }
-
-    /// Of these cases alone.
-    pub fn of_cases(&self, cases: &BTreeMap<String, Read>) -> Self {
-        let mut own = Reading::new(&self.reader, &self.way);
-        for (name, read) in self.cases.iter().filter(|(name, _)| cases.contains_key(*name)) {
-            own.confusion.add(read.label, read.call, 1);
-            own.cases.insert(name.clone(), *read);
-        }
-        own
     }
 
     /// The reader and the way, in one.
@@ -140,7 +140,21 @@ fn place<'a>(readings: &'a mut Vec<Reading>, reader: &str, way: &str) -> &'a mut
     &mut readings[at]
 }
 
-/// The network as one more reader of the cases that the others read.
+/// Predictions by their names and by each ending of these as paths, so that `images/a.jpg` finds `/study/images/a.jpg`; `None`
+/// where several end so and none is named so.
+fn by_ending<'a>(names: &[&'a str]) -> BTreeMap<&'a Path, Option<usize>> {
+    let mut found = BTreeMap::new();
+    for (i, &name) in names.iter().enumerate() {
+        let mut rest = Path::new(name).components();
+        while rest.next().is_some() {
+            found.entry(rest.as_path()).and_modify(|of| *of = None).or_insert(Some(i));
+        }
+    }
+    found.extend(names.iter().enumerate().map(|(i, &name)| (Path::new(name), Some(i))));
+    found
+}
+
+/// The network as one more reader.
 pub struct Network<'a> {
     /// Where the predictions are from, for what is wrong with them.
     pub from: String,
@@ -168,21 +182,29 @@ impl Network<'_> {
         Ok(Network { from, predicted: predicted.cases.into(), positive, threshold })
     }
 
-    /// What it called those cases; unless `all` must be predicted, those that are.
-    pub fn reading(&self, readers: &[Reading], all: bool) -> anyhow::Result<Reading> {
+    /// What it calls the cases that the others read; with `shared` they lose the cases that it has not.
+    pub fn beside(&self, readers: &mut [Reading], shared: bool) -> anyhow::Result<Reading> {
         let at = &self.from;
-        let index = Index::of(&self.predicted)
-            .ok_or_else(|| anyhow::anyhow!("{at}: a prediction needs its `case` or `image`"))?;
+        let names = self.predicted.iter().map(|case| case.name.as_deref());
+        let names: Option<Vec<&str>> = names.collect();
+        let names = names.ok_or_else(|| anyhow::anyhow!("{at}: a prediction needs its `case` or `image`"))?;
+        let by_name = by_ending(&names);
+        if shared {
+            readers
+                .iter_mut()
+                .for_each(|reading| reading.keep(|case| by_name.contains_key(Path::new(case))));
+        }
         let mut network = Reading::new("network", "");
-        let mut named = false;
         for (name, read) in readers.iter().flat_map(|reading| &reading.cases) {
-            named = true;
-            let Some(case) = index.find(name) else {
-                match all {
-                    true => anyhow::bail!("{at}: has no prediction of case `{name}`, which was read"),
-                    false => continue,
-                }
+            let Some(found) = by_name.get(Path::new(name)) else {
+                anyhow::bail!(
+                    "{at}: has no prediction of case `{name}`, which was read: --shared leaves such out"
+                );
             };
+            let Some(found) = *found else {
+                anyhow::bail!("{at}: several predictions are of a case `{name}`: name the cases as there");
+            };
+            let case = &self.predicted[found];
             if case.label.is_some_and(|label| (label == self.positive) != read.label) {
                 anyhow::bail!("{at}: case `{name}` has another label than the readers' file gives it");
             }
@@ -192,49 +214,14 @@ impl Network<'_> {
                 network.confusion.add(read.label, call, 1);
             }
         }
-        match (named, network.cases.is_empty()) {
-            (false, _) => anyhow::bail!(
-                "{at}: the readers' counts name no case, so predictions cannot be set beside them"
-            ),
-            (true, true) => anyhow::bail!(
-                "{at}: has no prediction of any case that was read, as `{}`: name cases in both as the images are named",
-                readers.iter().find_map(|reading| reading.cases.keys().next()).map_or("", String::as_str)
-            ),
-            (true, false) => Ok(network),
+        if network.cases.is_empty() {
+            anyhow::bail!(
+                "{at}: the readers name no case that is among them, so predictions cannot be set beside them"
+            );
         }
-    }
-}
-
-/// Predictions by the names of their cases.
-struct Index<'a> {
-    whole: HashMap<&'a str, &'a Case>,
-    /// By the last part of the path.
-    file: HashMap<&'a OsStr, Vec<(&'a Path, &'a Case)>>,
-}
-
-impl<'a> Index<'a> {
-    /// `None` where a case has no name.
-    fn of(cases: &'a [Case]) -> Option<Self> {
-        let mut index = Index { whole: HashMap::new(), file: HashMap::new() };
-        for case in cases {
-            let name = case.name.as_deref()?;
-            index.whole.insert(name, case);
-            let path = Path::new(name);
-            index.file.entry(path.file_name().unwrap_or_default()).or_default().push((path, case));
+        if let Some(problem) = readers.iter().find_map(Reading::missing_class) {
+            anyhow::bail!("{at}: of the cases shared with the readers: {problem}");
         }
-        Some(index)
-    }
-
-    /// The prediction of a case: the one that is called so, else the only one whose path ends so.
-    fn find(&self, name: &str) -> Option<&'a Case> {
-        if let Some(case) = self.whole.get(name) {
-            return Some(case);
-        }
-        let mut ends =
-            self.file.get(Path::new(name).file_name()?)?.iter().filter(|(path, _)| path.ends_with(name));
-        match (ends.next(), ends.next()) {
-            (Some((_, case)), None) => Some(case),
-            _ => None,
-        }
+        Ok(network)
     }
 }

@@ -19,6 +19,9 @@ pub struct Options {
     /// The network's predictions of the same cases: a CSV as `nodal evaluate` takes, by `case` or `image`
     #[arg(long, value_name = "PREDICTIONS.csv")]
     predictions: Option<PathBuf>,
+    /// Judge only the cases that are among the predictions
+    #[arg(long, requires = "predictions")]
+    shared: bool,
     /// The network calls a case positive from this probability on
     #[arg(long, default_value_t = 0.5, requires = "predictions", value_name = "P")]
     threshold: f64,
@@ -48,7 +51,9 @@ Rules: without the short axis, at least two criteria. With it, below 5 mm all th
 the paper's text asks all three, while the guideline it cites calls every node of 9 mm or more suspicious: both are shown.
 
 An AUC of calls is (sensitivity + specificity) / 2. Readings of the same cases are compared in pairs: Cohen's kappa, DeLong's \
-paired test of the AUCs, McNemar's exact test of who is right, all as if cases were independent.";
+paired test of the AUCs, McNemar's exact test of who is right, all as if cases were independent.
+
+A prediction is of a case when its name is the case or, as a path, ends with it.";
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let confidence = Confidence::new(options.confidence)?;
@@ -58,7 +63,8 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             anyhow::bail!("--threshold {}: a probability lies between 0 and 1", options.threshold);
         }
         let network = calls::Network::of_predictions(path, options.positive.as_deref(), options.threshold)?;
-        readings.push(network.reading(&readings, true)?);
+        let own = network.beside(&mut readings, options.shared)?;
+        readings.push(own);
     }
     let pairs = pairs::all(&readings)?;
     let output = match options.json {

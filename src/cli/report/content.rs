@@ -269,9 +269,8 @@ impl Readers {
             let predicted = study.data.cases.as_slice().into();
             let network = Network { from, predicted, positive: study.positive, threshold };
             if !counts {
-                let own = network.reading(&all, false)?;
-                shared = all.iter().map(|reading| reading.of_cases(&own.cases)).collect();
-                shared.retain(|reading: &Reading| reading.confusion.total() > 0);
+                shared = all.clone();
+                let own = network.beside(&mut shared, true)?;
                 shared.push(own);
             }
         }
