@@ -39,11 +39,11 @@ pub mod kernels;
 pub mod device;
 
 pub mod data;
+#[cfg(feature = "explain")]
+pub mod explain;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 pub mod model;
-#[cfg(feature = "explain")]
-pub mod explain;
 #[cfg(feature = "train")]
 pub mod phantom;
 pub mod reference;

@@ -135,7 +135,9 @@ impl Engine {
     /// Whether the program needs nothing but its input.
     fn check_whole(&self) -> Result<()> {
         match &self.program.gradient {
-            Some(_) => Err(Error::Argument("a program that takes a gradient runs through run_gradient".into())),
+            Some(_) => {
+                Err(Error::Argument("a program that takes a gradient runs through run_gradient".into()))
+            }
             None => Ok(()),
         }
     }

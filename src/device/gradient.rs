@@ -29,7 +29,9 @@ impl Engine {
         for dy in dy.chunks_exact(classes) {
             let mut sums = vec![0.0f64; FEATURES];
             // What does not count adds nothing, not even where a weight is no number.
-            for (factor, row) in dy.iter().zip(self.last_layer.chunks_exact(FEATURES)).filter(|(f, _)| **f != 0.0) {
+            for (factor, row) in
+                dy.iter().zip(self.last_layer.chunks_exact(FEATURES)).filter(|(f, _)| **f != 0.0)
+            {
                 sums.iter_mut().zip(row).for_each(|(sum, w)| *sum += f64::from(*factor) * f64::from(*w));
             }
             values.extend(sums.into_iter().map(|sum| sum as f32));

@@ -16,6 +16,7 @@ mod occlusion;
 mod picture;
 
 pub use map::Map;
+pub use picture::{colour, save_png};
 
 use image::RgbImage;
 
@@ -135,6 +136,14 @@ impl Explainer {
         self.model.preprocess()
     }
 
+    /// How many squares [`Explainer::occlusion`] hides one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for `patch` and `stride` that it refuses.
+    pub fn squares(&self, patch: usize, stride: usize) -> Result<usize> {
+        Ok(occlusion::Squares::new(self.model.preprocess().size, patch, stride)?.places().count())
+    }
+
     /// What speaks for `class`, by default the predicted one, by the gradient.
     ///
     /// # Errors
@@ -209,7 +218,9 @@ impl Explainer {
     fn predict(&mut self, image: &Image, class: Option<usize>) -> Result<(Prediction, usize)> {
         let classes = self.model.classes().len();
         if let Some(class) = class.filter(|&class| class >= classes) {
-            return Err(Error::Argument(format!("there is no class number {class}: the network has {classes}, from 0 on")));
+            return Err(Error::Argument(format!(
+                "there is no class number {class}: the network has {classes}, from 0 on"
+            )));
         }
         self.model.preprocess().apply(image, &mut self.input)?;
         self.model.put_values(&self.input)?;
@@ -229,7 +240,8 @@ impl Explainer {
 fn layer(network: &Network, name: Option<&str>) -> Result<String> {
     let pixels = |layer: &crate::network::Layer| layer.output.h * layer.output.w;
     let last = network.layers.iter().rfind(|layer| layer.op == Op::Concat && pixels(layer) > 1);
-    let last = last.ok_or_else(|| Error::Argument("no block of the network has more than one pixel".into()))?;
+    let last =
+        last.ok_or_else(|| Error::Argument("no block of the network has more than one pixel".into()))?;
     match name.and_then(|name| network.layer(name)) {
         Some(layer) if pixels(layer) <= 1 => {
             let ((h, w), at) = (network.size, last.output);

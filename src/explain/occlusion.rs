@@ -22,11 +22,14 @@ impl Squares {
         let (h, w) = size;
         if !(1..=h.min(w)).contains(&patch) {
             let most = h.min(w);
-            let problem = format!("a patch of {patch} pixels on an input of {h}×{w}: give a number from 1 to {most}");
+            let problem =
+                format!("a patch of {patch} pixels on an input of {h}×{w}: give a number from 1 to {most}");
             return Err(Error::Argument(problem));
         }
         if !(1..=patch).contains(&stride) {
-            let problem = format!("a stride of {stride} pixels with a patch of {patch}: give a number from 1 to {patch}, so that every pixel is hidden once");
+            let problem = format!(
+                "a stride of {stride} pixels with a patch of {patch}: give a number from 1 to {patch}, so that every pixel is hidden once"
+            );
             return Err(Error::Argument(problem));
         }
         let along = |side: usize| {
@@ -84,7 +87,9 @@ mod tests {
 
     #[test]
     fn squares_cover_everything_and_stay_inside() {
-        for (size, patch, stride) in [((75, 80), 32, 16), ((75, 75), 75, 1), ((76, 90), 7, 7), ((77, 75), 10, 3)] {
+        for (size, patch, stride) in
+            [((75, 80), 32, 16), ((75, 75), 75, 1), ((76, 90), 7, 7), ((77, 75), 10, 3)]
+        {
             let squares = Squares::new(size, patch, stride).unwrap();
             let mut input = vec![1.0; 3 * size.0 * size.1];
             for (row, column) in squares.places() {
@@ -96,7 +101,10 @@ mod tests {
             assert!(gaps.map(|pair| pair[1] - pair[0]).all(|gap| (1..=stride).contains(&gap)));
         }
         for (patch, stride) in [(0, 1), (76, 1), (10, 0), (10, 11)] {
-            assert!(matches!(Squares::new((75, 80), patch, stride), Err(Error::Argument(_))), "{patch} {stride}");
+            assert!(
+                matches!(Squares::new((75, 80), patch, stride), Err(Error::Argument(_))),
+                "{patch} {stride}"
+            );
         }
     }
 
@@ -106,11 +114,7 @@ mod tests {
         let squares = Squares::new((3, 5), 2, 2).unwrap();
         assert_eq!(squares.places().collect::<Vec<_>>(), [(0, 0), (0, 2), (0, 3), (1, 0), (1, 2), (1, 3)]);
         let map = squares.mean(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0]);
-        let expected = [
-            [1.0, 1.0, 2.0, 3.0, 4.0],
-            [4.5, 4.5, 9.0, 13.5, 18.0],
-            [8.0, 8.0, 16.0, 24.0, 32.0],
-        ];
+        let expected = [[1.0, 1.0, 2.0, 3.0, 4.0], [4.5, 4.5, 9.0, 13.5, 18.0], [8.0, 8.0, 16.0, 24.0, 32.0]];
         assert_eq!((map.height, map.width, map.values), (3, 5, expected.concat()));
     }
 }

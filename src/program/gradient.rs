@@ -60,7 +60,8 @@ pub(super) fn lower(network: &Network, options: &Options, layer: &str) -> Result
     let (mut lowering, probabilities) = forward(network, options);
     let found = lowering.outputs().iter().find(|(name, _)| name == layer);
     let map = found.map(|(_, view)| *view);
-    let map = map.ok_or_else(|| Error::Argument(format!("fusion dissolved `{layer}`: name another layer")))?;
+    let map =
+        map.ok_or_else(|| Error::Argument(format!("fusion dissolved `{layer}`: name another layer")))?;
     let steps = lowering.steps().to_vec();
     let features = lowering.value(network.layers.len() - 2);
     let gradients = Gradients::new(carriers(&steps, &[map], &|_| false), features.ready);

@@ -1,6 +1,8 @@
 //! The steps a program consists of.
 
-use super::{FoldedTransposed, Layout, LearnedFilters, Mean, Normalization, Program, Tile, Tiling, TrainOp, View};
+use super::{
+    FoldedTransposed, Layout, LearnedFilters, Mean, Normalization, Program, Tile, Tiling, TrainOp, View,
+};
 use crate::network::{AvgPoolPadding, MapShape, Window};
 
 /// One launch-sized piece of work.

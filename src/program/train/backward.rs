@@ -114,10 +114,16 @@ impl Backward<'_> {
             cut: None,
         };
         self.gradients.push(lowering, &format!("{name}.dw"), level, op, None);
-        self.gradients.data_gradient(lowering, name, conv, (dz, level), &|lowering, step, values, transposed| {
-            let packed = lowering.flat(&format!("{step}.filters"), values, Role::Workspace);
-            Filters::Learned(LearnedFilters { packed, transposed: Some(transposed), ..filters.clone() })
-        });
+        self.gradients.data_gradient(
+            lowering,
+            name,
+            conv,
+            (dz, level),
+            &|lowering, step, values, transposed| {
+                let packed = lowering.flat(&format!("{step}.filters"), values, Role::Workspace);
+                Filters::Learned(LearnedFilters { packed, transposed: Some(transposed), ..filters.clone() })
+            },
+        );
     }
 
     /// The parameters called `names`, and their gradients.
@@ -125,4 +131,3 @@ impl Backward<'_> {
         (self.learned.values_of(names), self.learned.gradient_of(names))
     }
 }
-

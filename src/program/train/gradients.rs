@@ -27,7 +27,13 @@ pub(in crate::program) struct Gradients {
 impl Gradients {
     /// None so far: a gradient must go through `carries`, from level `last` on.
     pub fn new(carries: Vec<View>, last: usize) -> Self {
-        Gradients { carries, normalized: Vec::new(), buffers: HashMap::new(), contributions: Vec::new(), last }
+        Gradients {
+            carries,
+            normalized: Vec::new(),
+            buffers: HashMap::new(),
+            contributions: Vec::new(),
+            last,
+        }
     }
 
     /// The same, where what batch norm of `forward` wrote is not kept, but taken again from z.
