@@ -50,7 +50,7 @@ check: cargo nvrtc ## format, lints, documentation, the README's dependencies, a
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	cargo tree -e normal --depth 1 --no-default-features --features cuda | sed 's| (/.*||' | diff - <(sed -n '/<!-- tree/,/tree -->/p' README.md | grep -v -e tree -e '```')
-	for feature in cpu cuda sim metrics train cli; do cargo clippy --quiet --no-default-features --features $$feature -- -D warnings || exit 1; done
+	for feature in cpu cuda sim explain metrics train cli; do cargo clippy --quiet --no-default-features --features $$feature -- -D warnings || exit 1; done
 
 # A study of phantoms from training to the page, and the page of published counts. Exit code 77: no Chromium here, which is said.
 REPORT := target/report-check
@@ -69,6 +69,7 @@ bench: cargo nvrtc ## criterion benches of every kernel
 
 reference: $(VENV)/reference ## write the libtorch reference files anew (installs PyTorch under target/)
 	$(VENV)/bin/python tests/reference/generate.py
+	$(VENV)/bin/python tests/reference/gradients.py
 
 peers: build $(VENV)/peers ## time PyTorch, ONNX Runtime and nodal alternately in one run
 	$(VENV)/bin/python benches/peers/peers.py --nodal $(NODAL) --threads $(THREADS)

@@ -31,6 +31,8 @@ enum Command {
     Plan(cli::plan::Options),
     /// Classify crops: a probability for each
     Predict(cli::predict::Options),
+    /// Draw what decided: heat maps over crops
+    Explain(cli::explain::Options),
     /// Fine-tune a network on crops
     Train(Box<cli::train::Options>),
     /// Train every combination of options over folds or seeds, and compare
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Convert(options) => cli::convert::run(&options),
         Command::Plan(options) => cli::plan::run(&options),
         Command::Predict(options) => cli::predict::run(&options),
+        Command::Explain(options) => cli::explain::run(&options),
         Command::Train(options) => cli::train::run(&options),
         Command::Sweep(options) => cli::sweep::run(&options),
         Command::Evaluate(options) => cli::evaluate::run(&options),

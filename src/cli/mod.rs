@@ -5,6 +5,7 @@ pub mod cohort;
 pub mod convert;
 pub mod devices;
 pub mod evaluate;
+pub mod explain;
 mod grid;
 pub mod init;
 mod network;

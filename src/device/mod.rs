@@ -11,8 +11,6 @@ mod engine;
 #[cfg(test)]
 mod fusion_tests;
 mod gradient;
-#[cfg(test)]
-mod gradient_tests;
 #[cfg(feature = "sim")]
 mod sim;
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod occlusion;
 mod picture;
 
 pub use map::Map;
+pub use picture::{colour, save_png};
 
 use image::RgbImage;
 
@@ -133,6 +134,14 @@ impl Explainer {
     /// How an image becomes an input.
     pub fn preprocess(&self) -> &Preprocess {
         self.model.preprocess()
+    }
+
+    /// How many squares [`Explainer::occlusion`] hides one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for `patch` and `stride` that it refuses.
+    pub fn squares(&self, patch: usize, stride: usize) -> Result<usize> {
+        Ok(occlusion::Squares::new(self.model.preprocess().size, patch, stride)?.places().count())
     }
 
     /// What speaks for `class`, by default the predicted one, by the gradient.

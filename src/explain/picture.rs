@@ -1,10 +1,15 @@
 //! What the network saw, and a map over it.
 
-use image::{Rgb, RgbImage};
+use std::io;
+use std::path::Path;
+
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage};
 
 use super::Explanation;
 use crate::data::{Image, Normalize, Preprocess};
 use crate::error::Result;
+use crate::files::write_whole;
 
 /// Share of the colour where the map is largest.
 const OPACITY: f32 = 0.75;
@@ -27,7 +32,7 @@ pub(super) fn fitted(image: &Image, preprocess: &Preprocess) -> Result<RgbImage>
 
 /// The colour of a value from 0 to 1: inferno, whose brightness grows evenly with the value, so that it can be read in grey and by
 /// the colour-blind.
-pub(super) fn colour(value: f32) -> Rgb<u8> {
+pub fn colour(value: f32) -> Rgb<u8> {
     Rgb(colorous::INFERNO.eval_continuous(f64::from(value.clamp(0.0, 1.0))).as_array())
 }
 
@@ -46,4 +51,16 @@ impl Explanation {
             Rgb(colour.map(|c| (grey + share * (f32::from(c) - grey)).round() as u8))
         })
     }
+}
+
+/// Writes `picture` as PNG; the file appears whole or not at all.
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io) when it cannot be written.
+pub fn save_png(picture: &RgbImage, path: &Path) -> Result<()> {
+    write_whole(path, |file| {
+        let encoder = PngEncoder::new(file);
+        let (width, height) = picture.dimensions();
+        encoder.write_image(picture, width, height, ExtendedColorType::Rgb8).map_err(io::Error::other)
+    })
 }

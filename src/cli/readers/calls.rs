@@ -190,9 +190,7 @@ impl Network<'_> {
         let names = names.ok_or_else(|| anyhow::anyhow!("{at}: a prediction needs its `case` or `image`"))?;
         let by_name = by_ending(&names);
         if shared {
-            readers
-                .iter_mut()
-                .for_each(|reading| reading.keep(|case| by_name.contains_key(Path::new(case))));
+            readers.iter_mut().for_each(|reading| reading.keep(|case| by_name.contains_key(Path::new(case))));
         }
         let mut network = Reading::new("network", "");
         for (name, read) in readers.iter().flat_map(|reading| &reading.cases) {
