@@ -121,12 +121,19 @@ pub struct Axis {
     pub range: (f64, f64),
     /// Names for the places 0, 1, 2 and so on, in place of numbers; only along x.
     pub places: Option<Vec<String>>,
+    /// Whether it counts, so that only whole numbers are marked; only along x.
+    pub counts: bool,
 }
 
 impl Axis {
     /// An axis of numbers.
     pub fn new(name: impl Into<String>, range: (f64, f64)) -> Self {
-        Axis { name: name.into(), range, places: None }
+        Axis { name: name.into(), range, places: None, counts: false }
+    }
+
+    /// An axis from 1 to `last`, at least 2, of which only whole numbers are marked.
+    pub fn counting(name: impl Into<String>, last: usize) -> Self {
+        Axis { counts: true, ..Axis::new(name, (1.0, last.max(2) as f64)) }
     }
 }
 
@@ -220,6 +227,11 @@ impl Chart {
         let mut mesh = plane.configure_mesh();
         mesh.label_style(("sans-serif", TEXT)).axis_desc_style(("sans-serif", TEXT)).y_desc(&self.y.name);
         mesh.light_line_style(WHITE).bold_line_style(BLACK.mix(0.12));
+        let whole = |x: &f64| format!("{x:.0}");
+        if self.x.counts {
+            // No more marks than numbers, so that none falls between two.
+            mesh.x_labels(((right - left) as usize + 1).min(10)).x_label_formatter(&whole);
+        }
         match &self.x.places {
             None => mesh.x_desc(&self.x.name).draw().map_err(undrawn)?,
             Some(places) => {

@@ -13,7 +13,7 @@ const SIZE: (u32, u32) = (640, 420);
 /// [`Error::Argument`](crate::Error::Argument) when it cannot be drawn.
 pub fn loss_curve(training: &[f64], validation: &[f64]) -> Result<String> {
     let highest = training.iter().chain(validation).copied().fold(0.0, f64::max);
-    let (epochs, top) = (training.len().max(2) as f64, highest.max(1e-6) * 1.05);
+    let top = highest.max(1e-6) * 1.05;
     let named = [("training", COLORS[0], training), ("validation", COLORS[1], validation)];
     let drawn = named.into_iter().filter(|(.., values)| !values.is_empty());
     let by_epoch = |(name, color, values): (&str, _, &[f64])| {
@@ -23,7 +23,7 @@ pub fn loss_curve(training: &[f64], validation: &[f64]) -> Result<String> {
     let chart = Chart {
         title: "Loss".into(),
         size: SIZE,
-        x: Axis::new("epoch", (1.0, epochs)),
+        x: Axis::counting("epoch", training.len()),
         y: Axis::new("mean loss", (0.0, top)),
         series: drawn.map(by_epoch).collect(),
         legend: Legend::Above,

@@ -29,9 +29,10 @@ pub fn table(grid: &Grid, caption: &str) -> Markup {
     }
 }
 
-/// A figure, and below it the interval that stands in brackets behind it.
+/// A figure, and below it the interval or the sum that stands in brackets behind it.
 fn split(cell: &str) -> Markup {
-    match cell.split_once(" (").filter(|_| cell.ends_with(')')) {
+    let bracket = cell.split_once(" (").filter(|(_, rest)| rest.ends_with(')'));
+    match bracket.filter(|(_, rest)| rest.contains(" to ") || rest.contains(" + ")) {
         Some((value, rest)) => html! { (value) " " small { "(" (rest) } },
         None => html! { (cell) },
     }

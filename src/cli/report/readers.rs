@@ -13,6 +13,14 @@ use super::html::{count, figure, table};
 
 const SIZE: u32 = 480;
 
+/// What [`counts`] gives.
+pub const COUNTS: &str = "n (positive + negative)";
+
+/// How many cases there are of both classes.
+pub fn counts(confusion: &Confusion) -> String {
+    format!("{} ({} + {})", confusion.total(), confusion.positives(), confusion.negatives())
+}
+
 /// The network among the cases that are compared.
 struct Network {
     scored: Scored,
@@ -40,7 +48,7 @@ pub fn part(content: &Content) -> anyhow::Result<Option<Markup>> {
         None => (&[][..], None),
     };
     let chart = roc(network.as_ref(), judged, compared)?;
-    let mut grid = Grid::new(["reader", "n", "positive + negative"].into_iter().chain(HEADER), 1);
+    let mut grid = Grid::new(["reader", COUNTS].into_iter().chain(HEADER), 1);
     if let (Some(network), None) = (&network, own) {
         grid.row(row("network", &network.confusion, &network.metrics));
     }
@@ -98,12 +106,11 @@ fn network(content: &Content, judged: &Judged, readers: Option<&Readers>) -> nod
 }
 
 fn row(name: &str, confusion: &Confusion, metrics: &[Metric]) -> Vec<String> {
-    let both = format!("{} + {}", confusion.positives(), confusion.negatives());
-    [name.to_string(), confusion.total().to_string(), both].into_iter().chain(cells(metrics)).collect()
+    [name.to_string(), counts(confusion)].into_iter().chain(cells(metrics)).collect()
 }
 
 fn all(readers: &Readers, content: &Content) -> nodal::Result<Grid> {
-    let mut grid = Grid::new(["reader", "n", "positive + negative"].into_iter().chain(HEADER), 1);
+    let mut grid = Grid::new(["reader", COUNTS].into_iter().chain(HEADER), 1);
     for reading in &readers.all {
         grid.row(row(&reading.name(), &reading.confusion, &metrics(reading, content.confidence)?));
     }

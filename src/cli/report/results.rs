@@ -9,6 +9,7 @@ use super::super::grid::Grid;
 use super::super::readers::report::{HEADER, cells, with};
 use super::content::Content;
 use super::html::{figure, table};
+use super::readers::{COUNTS, counts};
 
 /// Bins of the reliability curve, as `evaluate` has them.
 const BINS: usize = 10;
@@ -17,13 +18,12 @@ const BINS: usize = 10;
 pub fn levels(content: &Content) -> Option<Markup> {
     let judged =
         content.judged.as_ref().filter(|judged| judged.study.is_two() && judged.sections.len() > 1)?;
-    let mut grid = Grid::new(["network", "n", "positive + negative"].into_iter().chain(HEADER), 1);
+    let mut grid = Grid::new(["network", COUNTS].into_iter().chain(HEADER), 1);
     let mut drawn = Grid::new(["network", "drawn"].into_iter().chain(HEADER), 2);
     for section in &judged.sections {
         let Some(confusion) = section.confusion else { continue };
         let name = format!("per {}", section.level);
-        let both = format!("{} + {}", confusion.positives(), confusion.negatives());
-        grid.row([name.clone(), section.cases.to_string(), both].into_iter().chain(cells(&section.metrics)));
+        grid.row([name.clone(), counts(&confusion)].into_iter().chain(cells(&section.metrics)));
         if let Some(by) = section.drawn {
             let metrics: Vec<_> = section
                 .metrics

@@ -67,8 +67,7 @@ fn by_epoch(
 }
 
 fn chart(epochs: &[Epoch], y: Axis, series: Vec<Series>, legend: Legend) -> Chart {
-    let last = epochs.len().max(2) as f64;
-    Chart { title: String::new(), size: SIZE, x: Axis::new("epoch", (1.0, last)), y, series, legend }
+    Chart { title: String::new(), size: SIZE, x: Axis::counting("epoch", epochs.len()), y, series, legend }
 }
 
 fn loss(epochs: &[Epoch]) -> Chart {

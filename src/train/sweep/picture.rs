@@ -33,7 +33,7 @@ impl Summary {
         Chart {
             title: "Validation at each run's best epoch: mean and 95 % interval".into(),
             size: (MIN_WIDTH.max(count.saturating_mul(PLACE).saturating_add(90)), HEIGHT),
-            x: Axis { name: what, range, places: Some(labels) },
+            x: Axis { places: Some(labels), ..Axis::new(what, range) },
             y: Axis::new("AUC, accuracy", ((low - 0.05).max(0.0), (high + 0.05).min(1.02))),
             series: series.into(),
             legend: Legend::Above,
