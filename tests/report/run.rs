@@ -88,3 +88,24 @@ fn a_run_is_told_whole_and_can_be_repeated() {
         |run: &str| std::fs::read(folder.path().join(run).join("weights-best.safetensors")).unwrap();
     assert!(weights("run") == weights("again"), "the command gives other weights");
 }
+
+#[test]
+fn a_sweep_is_summarized_and_its_folder_left_as_it_is() {
+    let folder = Folder::with(&[]);
+    folder.ok(&["phantom", "made", "--seed", "3", "--patients", "12", "--size", "40x40"]);
+    folder.ok(&["init", "--seed", "4", "--size", "75", "-o", "w.safetensors"]);
+    let lists = ["--freeze", "94", "--lr", "0.001,0.01", "--folds", "2", "--epochs", "1"];
+    folder
+        .ok(&[&["sweep", "made/nodes.csv", "--weights", "w.safetensors", "--out", "sweep"][..], &lists]
+            .concat());
+    let summary: serde_json::Value = serde_json::from_str(&text(&folder, "sweep/summary.json")).unwrap();
+    std::fs::remove_file(folder.path().join("sweep/summary.json")).unwrap();
+    folder.ok(&["report", "--sweep", "sweep", "-o", "page.html"]);
+    assert!(!folder.path().join("sweep/summary.json").exists(), "the report writes nothing but its page");
+    let page = Page::read(text(&folder, "page.html"));
+    assert!(page.text.contains("4 runs of 2 configurations") && page.text.contains("Phantom data"));
+    for configuration in summary["configurations"].as_array().unwrap() {
+        let accuracy = 100.0 * configuration["accuracy"]["mean"].as_f64().unwrap();
+        assert!(page.text.contains(&format!("<td class=\"figure\">{accuracy:.1}</td>")), "{accuracy}");
+    }
+}

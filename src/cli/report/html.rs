@@ -11,7 +11,7 @@ pub fn table(grid: &Grid, caption: &str) -> Markup {
     html! {
         div.wide {
             table {
-                @if !caption.is_empty() { caption { (caption) } }
+                @if !caption.is_empty() { caption { span { (caption) } } }
                 thead { tr {
                     @for (k, name) in grid.header.iter().enumerate() { th class=[class(k)] scope="col" { (name) } }
                 } }
