@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the reference of gradients by a layer's output: what torchvision's Inception-v3 has for one logit in float64, in inference mode.
 
-Two networks of nodal's random weights, one logit and three classes, see the same image. For each of some layers the file has a sample of the
+Networks of nodal's random weights, with one logit and with three classes, see the same image; one has average pools that leave the padding out. For each of some layers the file has a sample of the
 gradient of the logit by the layer's output, the norm of all of it, and the map of Grad-CAM before it is cut at 0. Seeds are tried from --seed on
 until PyTorch's own float32 gradients stay within --most: where a value lies at ReLU's zero, either side is right.
 """
@@ -14,8 +14,8 @@ import network as nets
 import safetensors_file
 
 LAYERS = ("Mixed_7c", "Mixed_6e", "Mixed_5d", "Conv2d_4a_3x3", "Mixed_7b.branch3x3_1", "maxpool2")
-# Outputs of each network, and the logit.
-CASES = {"logit": (1, 0), "classes": (3, 1)}
+# Outputs of each network, the logit, and how average pools treat their padding.
+CASES = {"logit": (1, 0, "include"), "classes": (3, 1, "include"), "exclude": (1, 0, "exclude")}
 SAMPLE = 500
 
 
@@ -39,8 +39,8 @@ def tensors_of(args, seed):
     # In steps of 1/1024 it is exact in float16.
     x = torch.round(nets.images(seed, 1, h, w) * 1024) / 1024
     tensors, worst = {"input": x.half()}, 0.0
-    for case, (classes, logit) in CASES.items():
-        net = nets.network(nets.random_state(seed, classes, {}), "include")
+    for case, (classes, logit, padding) in CASES.items():
+        net = nets.network(nets.random_state(seed, classes, {}), padding)
         single, _ = gradients(net, x, logit)
         truth, logits = gradients(net.double(), x.double(), logit)
         tensors[f"{case}.logits"] = logits

@@ -161,8 +161,7 @@ fn explain_all(
                 let maps = maps(options, explainer, class, &opened, &mut |squares| {
                     progress.set_position((done * each + squares) as u64);
                 })?;
-                let sheet =
-                    sheet::draw(&header(explainer, &image, &maps), &panels(options, explainer, &maps));
+                let sheet = sheet::draw(&header(explainer, &image, &maps), &panels(explainer, &maps));
                 paths::make_folder(&picture)?;
                 save_png(&sheet, &picture)?;
                 Ok(Drawn { maps, picture })
@@ -213,16 +212,16 @@ fn header(explainer: &Explainer, image: &Path, maps: &[Explanation]) -> Vec<Stri
 }
 
 /// The crop, then each map over it.
-fn panels(options: &Options, explainer: &Explainer, maps: &[Explanation]) -> Vec<Panel> {
+fn panels(explainer: &Explainer, maps: &[Explanation]) -> Vec<Panel> {
     let crop = maps.first().map(|map| {
         let (width, height) = map.crop.dimensions();
-        Panel { picture: map.crop.clone(), title: format!("input, {height}x{width}"), scale: None }
+        Panel { picture: map.crop.clone(), title: format!("Input, {height}x{width}"), scale: None }
     });
     let panel = |map: &Explanation| Panel {
         picture: map.overlay(),
         title: match map.method {
-            Method::GradCam => explainer.layer().to_string(),
-            Method::Occlusion => format!("squares {}, {}", options.patch, options.stride),
+            Method::GradCam => format!("Grad-CAM, {}", explainer.layer()),
+            Method::Occlusion => "Occlusion (drop in p)".to_string(),
         },
         scale: Some(map.map.maximum().map(|(.., value)| value)),
     };
