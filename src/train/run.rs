@@ -167,8 +167,7 @@ impl<'a> Run<'a> {
             before = Instant::now();
         }
         let images_per_s = images as f64 / begin.elapsed().as_secs_f64();
-        self.finish_epoch(begin, waited, images_per_s, watch)?;
-        Ok(false)
+        self.finish_epoch(begin, waited, images_per_s, watch)
     }
 
     fn step(&mut self, batch: &Batch, begin: Instant, wait: Duration) -> Result<StepReport> {
@@ -235,18 +234,18 @@ impl<'a> Run<'a> {
         Ok(logits.chunks_exact(outputs).flat_map(tally::probabilities).collect())
     }
 
-    /// Figures, validation, pictures, checkpoint.
+    /// Figures, validation, pictures, checkpoint; true when it was asked to stop before the epoch counted as done.
     fn finish_epoch(
         &mut self,
         begin: Instant,
         waited: Duration,
         images_per_s: f64,
         watch: &mut dyn Watch,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let classes = self.job.config.classes.len();
         let training = self.place.tally.figures(classes)?;
         let weights = self.current()?;
-        let validated = self.validate(&weights)?;
+        let Some(validated) = self.validate(&weights, watch)? else { return Ok(true) };
         let validation = validated.figures(classes)?;
         let own = Best { epoch: self.place.epoch, auc: validation.auc.unwrap_or(0.0), loss: validation.loss };
         let best = own.beats(&self.place.best);
@@ -267,7 +266,7 @@ impl<'a> Run<'a> {
         };
         self.save_weights(&weights)?;
         watch.epoch(&report);
-        Ok(())
+        Ok(false)
     }
 
     fn log_epoch(&mut self, report: &EpochReport, images_per_s: f64) -> Result<()> {
@@ -279,8 +278,8 @@ impl<'a> Run<'a> {
         }))
     }
 
-    /// What the network says of the validation part.
-    fn validate(&self, weights: &Weights) -> Result<Tally> {
+    /// What the network says of the validation part; `None` when it was asked to stop meanwhile.
+    fn validate(&self, weights: &Weights, watch: &dyn Watch) -> Result<Option<Tally>> {
         let network = self.job.config.network()?;
         let options = Options::new(self.job.config.hyper.batch, self.device.target());
         let mut engine = match &self.features {
@@ -294,6 +293,9 @@ impl<'a> Run<'a> {
         let outputs = self.job.config.outputs;
         for batch in self.val.epoch(0, 0)? {
             let batch = batch?;
+            if watch.stop() {
+                return Ok(None);
+            }
             let images = batch.labels.len();
             put(&self.features, &batch, &mut engine);
             engine.run(images)?;
@@ -309,7 +311,7 @@ impl<'a> Run<'a> {
                 (tally::loss(&targets, &logits, outputs), self.job.targets.weight(&batch.labels));
             tally.add(loss, weight, &batch.labels, &probabilities);
         }
-        Ok(tally)
+        Ok(Some(tally))
     }
 
     fn draw_roc(&self, tally: &Tally, auc: Option<f64>) -> Result<()> {
@@ -393,7 +395,8 @@ impl<'a> Run<'a> {
         let means = Weights::from_tensors(means.iter().map(|(name, tensor)| (name.as_str(), tensor)))?;
         self.engine.set_statistics(&means)?;
         let weights = self.current()?;
-        let figures = self.validate(&weights)?.figures(self.job.config.classes.len())?;
+        let Some(validated) = self.validate(&weights, watch)? else { return Ok(false) };
+        let figures = validated.figures(self.job.config.classes.len())?;
         self.log.line(&json!({
             "kind": "reestimated",
             "validation": {"loss": figures.loss, "accuracy": figures.accuracy, "auc": figures.auc},

@@ -1,6 +1,11 @@
-//! The same bits again: with the same seed, on other threads, after a kill, after Ctrl-C.
+//! The same bits again: with the same seed, on other threads, after a kill, after Ctrl-C, after a full disk.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
+
+use nodal::Device;
+use nodal::data::Preprocess;
+use nodal::train::{Begin, End, EpochReport, Hyper, Job, StepReport, Watch};
 
 use super::place::{Place, assert_same, short};
 
@@ -106,4 +111,85 @@ fn ctrl_c_ends_after_the_step_and_says_how_to_go_on() {
     // Taken up once more it has nothing to do.
     place.ok(&["train", "--resume", "stopped"]);
     assert_same(&place, "whole", "stopped");
+}
+
+/// Asks to stop when it is asked for the n-th time whether to.
+struct StopAt(Cell<usize>);
+
+impl Watch for StopAt {
+    fn step(&mut self, _: &StepReport) {}
+
+    fn epoch(&mut self, _: &EpochReport) {}
+
+    fn stop(&self) -> bool {
+        self.0.set(self.0.get().wrapping_sub(1));
+        self.0.get() == 0
+    }
+}
+
+#[test]
+fn a_run_can_be_stopped_in_validation_and_in_re_estimation() {
+    let place = Place::new(6, 4);
+    let device = Device::open("cpu", Some(2)).unwrap();
+    let begin = || Begin {
+        data: place.at("data"),
+        weights: place.at("w.safetensors"),
+        preprocess: Preprocess { size: (75, 75), ..Preprocess::default() },
+        mean_image: false,
+        softmax: false,
+        split_by: None,
+        val_fraction: None,
+        fold: None,
+        balanced: false,
+        hyper: Hyper { epochs: 1, batch: 5, freeze: 80, reestimate: true, ..Hyper::default() },
+    };
+    let never = || StopAt(Cell::new(0));
+    let mut whole = never();
+    Job::begin(begin(), &place.at("whole"), &device, 2).unwrap().run(&device, &mut whole).unwrap();
+    // After each of three steps, before each of two batches of validation, three of training, and two of validation again.
+    assert_eq!(usize::MAX - whole.0.get() + 1, 3 + 2 + 3 + 2);
+    for (n, stopped) in [(4, (0, 3)), (5, (0, 3)), (10, (1, 0))] {
+        let run = format!("stopped{n}");
+        let job = Job::begin(begin(), &place.at(&run), &device, 2).unwrap();
+        let end = job.run(&device, &mut StopAt(Cell::new(n))).unwrap();
+        assert_eq!(end, End::Stopped { epoch: stopped.0, batch: stopped.1 }, "{n}");
+        drop(job);
+        let job = Job::resume(&place.at(&run), 2).unwrap();
+        assert!(matches!(job.run(&device, &mut never()).unwrap(), End::Finished(Some(_))));
+        drop(job);
+        assert_same(&place, "whole", &run);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_one_sentence_and_loses_nothing() {
+    let place = Place::new(6, 4);
+    place.ok(&short(&["--out", "whole", "--checkpoint-every", "2"]));
+    // The limit on a file's size stands for the disk's: it lets the log through and no weights.
+    let limited = |arguments: &[&str]| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ; ulimit -f 20000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_nodal")]);
+        shell.args(arguments).current_dir(place.at("")).output().unwrap()
+    };
+    let refused = |arguments: &[&str], file: &str| {
+        let output = limited(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let last = said.lines().last().unwrap_or_default();
+        assert!(last.starts_with("nodal: ") && last.contains(file) && last.contains("write"), "{said}");
+    };
+    refused(&short(&["--out", "never"]), "never");
+    let left: Vec<_> = std::fs::read_dir(place.at("")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("never")), "{left:?}");
+    // A run that has begun.
+    let mut child = place.start(&short(&["--out", "full", "--checkpoint-every", "2"]));
+    while !place.at("full").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    refused(&["train", "--resume", "full"], "full");
+    place.ok(&["train", "--resume", "full"]);
+    assert_same(&place, "whole", "full");
 }
