@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help nvrtc build demo study test check bench reference peers peers-train gpu-bundle fuzz clean
+.PHONY: help nvrtc build demo study test check report-check bench reference peers peers-train gpu-bundle fuzz clean
 
 NODAL := $(or $(CARGO_TARGET_DIR),target)/release/nodal
 DEMO := target/demo
@@ -11,7 +11,7 @@ VENV ?= target/venv
 THREADS ?= 2
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 cargo:
 	@command -v cargo >/dev/null || { echo "nodal is built with Rust 1.89 or newer, and no cargo is on the PATH: install it from https://rustup.rs" >&2; exit 1; }
@@ -53,13 +53,26 @@ check: cargo nvrtc ## format, lints, documentation, the README's dependencies, a
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	cargo tree -e normal --depth 1 --no-default-features --features cuda | sed 's| (/.*||' | diff - <(sed -n '/<!-- tree/,/tree -->/p' README.md | grep -v -e tree -e '```')
-	for feature in cpu cuda sim metrics train cli; do cargo clippy --quiet --no-default-features --features $$feature -- -D warnings || exit 1; done
+	for feature in cpu cuda sim explain metrics train cli; do cargo clippy --quiet --no-default-features --features $$feature -- -D warnings || exit 1; done
+
+# A study of phantoms from training to the page, and the page of published counts. Exit code 77: no Chromium here, which is said.
+REPORT := target/report-check
+
+report-check: build ## make a report of phantoms and open it in headless Chromium: no message, no request
+	rm -rf $(REPORT) && mkdir -p $(REPORT)
+	$(NODAL) phantom $(REPORT)/made --seed 1 --patients 20
+	$(NODAL) init --seed 1 --size 75 -o $(REPORT)/weights.safetensors
+	$(NODAL) train $(REPORT)/made/nodes.csv --weights $(REPORT)/weights.safetensors --out $(REPORT)/run --epochs 4 --freeze 94 --standardize
+	$(NODAL) report $(REPORT)/run --readers $(REPORT)/made/readers.csv --cohort $(REPORT)/made/cohort.csv -o $(REPORT)/phantom.html
+	$(NODAL) report --readers tests/data/paper/readers.csv --cohort tests/data/paper/cohort.csv --title "Published counts" -o $(REPORT)/paper.html
+	python3 tests/report/browser.py $(REPORT)/phantom.html $(REPORT)/paper.html --out $(REPORT)/shots || test $$? = 77
 
 bench: cargo nvrtc ## criterion benches of every kernel
 	cargo bench
 
 reference: $(VENV)/reference ## write the libtorch reference files anew (installs PyTorch under target/)
 	$(VENV)/bin/python tests/reference/generate.py
+	$(VENV)/bin/python tests/reference/gradients.py
 
 peers: build $(VENV)/peers ## time PyTorch, ONNX Runtime and nodal alternately in one run
 	$(VENV)/bin/python benches/peers/peers.py --nodal $(NODAL) --threads $(THREADS)

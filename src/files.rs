@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Io`] with the first thing that failed.
-pub(crate) fn write_whole<F>(path: &Path, fill: F) -> Result<()>
+pub fn write_whole<F>(path: &Path, fill: F) -> Result<()>
 where
     F: FnOnce(&mut Writer) -> io::Result<()>,
 {
@@ -76,4 +76,4 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 /// What [`write_whole`] writes through.
-pub(crate) type Writer = BufWriter<File>;
+pub type Writer = BufWriter<File>;

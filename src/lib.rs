@@ -24,7 +24,7 @@
 //! Modules, in the order in which data passes through them:
 
 pub mod error;
-mod files;
+pub mod files;
 pub mod tensor;
 
 pub mod network;
@@ -39,11 +39,15 @@ pub mod kernels;
 pub mod device;
 
 pub mod data;
+#[cfg(feature = "explain")]
+pub mod explain;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 pub mod model;
 #[cfg(feature = "train")]
 pub mod phantom;
+#[cfg(feature = "train")]
+pub mod plot;
 pub mod reference;
 #[cfg(feature = "train")]
 pub mod train;

@@ -31,6 +31,8 @@ enum Command {
     Plan(cli::plan::Options),
     /// Classify crops: a probability for each
     Predict(cli::predict::Options),
+    /// Draw what decided: heat maps over crops
+    Explain(cli::explain::Options),
     /// Fine-tune a network on crops
     Train(Box<cli::train::Options>),
     /// Train every combination of options over folds or seeds, and compare
@@ -41,6 +43,8 @@ enum Command {
     Readers(cli::readers::Options),
     /// The table of clinical features: t test, chi-square, Fisher
     Cohort(cli::cohort::Options),
+    /// Write a study's figures, tables and worst errors as one HTML page
+    Report(Box<cli::report::Options>),
     /// Make phantom crops: no clinical evidence
     Phantom(cli::phantom::Options),
     /// Compare every layer with a libtorch reference
@@ -59,11 +63,13 @@ fn main() -> ExitCode {
         Command::Convert(options) => cli::convert::run(&options),
         Command::Plan(options) => cli::plan::run(&options),
         Command::Predict(options) => cli::predict::run(&options),
+        Command::Explain(options) => cli::explain::run(&options),
         Command::Train(options) => cli::train::run(&options),
         Command::Sweep(options) => cli::sweep::run(&options),
         Command::Evaluate(options) => cli::evaluate::run(&options),
         Command::Readers(options) => cli::readers::run(&options),
         Command::Cohort(options) => cli::cohort::run(&options),
+        Command::Report(options) => cli::report::run(&options),
         Command::Phantom(options) => cli::phantom::run(&options),
         Command::Verify(options) => cli::verify::run(&options),
         Command::Bench(options) => cli::bench::run(&options),

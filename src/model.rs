@@ -176,17 +176,24 @@ impl Model {
                 got: format!("{:?}", input.shape()),
             });
         }
-        if self.engine.program().options.input == Input::Values {
-            self.engine.input()[..input.data().len()].copy_from_slice(input.data());
-        } else {
-            for (i, values) in input.data().chunks_exact(3 * h * w).enumerate() {
-                let samples = Samples::Values(values);
-                self.engine.put_crop(i, &Crop { height: h, width: w, channels: 3, samples })?;
-            }
-        }
+        self.put_values(input.data())?;
         self.forward(images)?;
         let outputs = self.logits.len() / batch;
         Tensor::new(&[images, outputs], self.logits[..images * outputs].to_vec())
+    }
+
+    /// Makes `values`, at most the model's batch of inputs [3, H, W] that are fitted and normalised, the engine's input.
+    pub(crate) fn put_values(&mut self, values: &[f32]) -> Result<()> {
+        if self.engine.program().options.input == Input::Values {
+            self.engine.input()[..values.len()].copy_from_slice(values);
+            return Ok(());
+        }
+        let (height, width) = self.preprocess.size;
+        for (i, values) in values.chunks_exact(3 * height * width).enumerate() {
+            let samples = Samples::Values(values);
+            self.engine.put_crop(i, &Crop { height, width, channels: 3, samples })?;
+        }
+        Ok(())
     }
 
     fn forward(&mut self, images: usize) -> Result<()> {

@@ -6,6 +6,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use nodal::data::train::Labelled;
 use nodal::data::{Fit, Normalize, Preprocess, Sample};
+use nodal::explain::{ExplainOptions, Explainer};
 use nodal::network::AvgPoolPadding;
 use nodal::train::RunFolder;
 use nodal::{Image, Model, ModelOptions, Prediction, Weights};
@@ -18,6 +19,13 @@ pub struct NetworkOptions {
     /// Images a run takes
     #[arg(long, default_value_t = 1, value_name = "N")]
     batch: usize,
+    #[command(flatten)]
+    input: InputOptions,
+}
+
+/// How crops become inputs, and what the network does at borders.
+#[derive(Args)]
+pub struct InputOptions {
     /// Input size, 299 or HxW [default: what the weights say, or 299]
     #[arg(long, value_parser = super::parse_size, value_name = "SIZE")]
     size: Option<(usize, usize)>,
@@ -42,23 +50,47 @@ pub struct Row {
     pub outcome: Result<Prediction, String>,
 }
 
-impl NetworkOptions {
-    /// The network with the weights of `path`, a file or a run's folder.
-    pub fn open(&self, path: &Path) -> anyhow::Result<Model> {
-        let weights = Weights::open(&weight_file(path)?)?;
-        let mut preprocess = Preprocess::of_weights(&weights)?;
+impl InputOptions {
+    /// How crops become inputs: what was given, else what `weights` say.
+    pub fn preprocess(&self, weights: &Weights) -> anyhow::Result<Preprocess> {
+        let mut preprocess = Preprocess::of_weights(weights)?;
         preprocess.size = self.size.unwrap_or(preprocess.size);
         preprocess.fit = self.fit.unwrap_or(preprocess.fit);
         preprocess.standardize = self.standardize.unwrap_or(preprocess.standardize);
         if let Some(text) = &self.normalize {
             preprocess.normalize = Normalize::parse(text)?;
         }
+        Ok(preprocess)
+    }
+
+    /// How average pools treat their padding, where that was given.
+    pub fn avg_pool_padding(&self) -> Option<AvgPoolPadding> {
+        self.avg_pool_padding
+    }
+}
+
+impl NetworkOptions {
+    /// The network with the weights of `path`, a file or a run's folder.
+    pub fn open(&self, path: &Path) -> anyhow::Result<Model> {
+        let weights = Weights::open(&weight_file(path)?)?;
         let model = ModelOptions {
             batch: self.batch,
-            preprocess: Some(preprocess),
-            avg_pool_padding: self.avg_pool_padding,
+            preprocess: Some(self.input.preprocess(&weights)?),
+            avg_pool_padding: self.input.avg_pool_padding,
         };
         Ok(Model::new(&weights, &self.device.open()?, &model)?)
+    }
+
+    /// What that network looked at, for one image at a time.
+    pub fn explainer(&self, path: &Path) -> anyhow::Result<Explainer> {
+        let weights = Weights::open(&weight_file(path)?)?;
+        let options = ExplainOptions {
+            preprocess: Some(self.input.preprocess(&weights)?),
+            avg_pool_padding: self.input.avg_pool_padding,
+            batch: 1,
+            ..ExplainOptions::default()
+        };
+        Ok(Explainer::new(&weights, &self.device.open()?, &options)?)
     }
 
     /// The first of these options that was given, where no network runs.
@@ -66,11 +98,11 @@ impl NetworkOptions {
         let given = [
             ("--device", self.device.is_given()),
             ("--batch", self.batch != 1),
-            ("--size", self.size.is_some()),
-            ("--fit", self.fit.is_some()),
-            ("--normalize", self.normalize.is_some()),
-            ("--standardize", self.standardize.is_some()),
-            ("--avg-pool-padding", self.avg_pool_padding.is_some()),
+            ("--size", self.input.size.is_some()),
+            ("--fit", self.input.fit.is_some()),
+            ("--normalize", self.input.normalize.is_some()),
+            ("--standardize", self.input.standardize.is_some()),
+            ("--avg-pool-padding", self.input.avg_pool_padding.is_some()),
         ];
         given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }

@@ -14,6 +14,8 @@ use crate::weights::Weights;
 pub struct Engine {
     pub(super) program: Program,
     pub(super) executor: Box<dyn Executor>,
+    /// The last layer's weight [K, C], in a program that takes a gradient of the logits.
+    pub(super) last_layer: Vec<f32>,
 }
 
 impl Engine {
@@ -25,7 +27,11 @@ impl Engine {
     pub fn new(program: Program, weights: &Weights, device: &Device) -> Result<Self> {
         weights.check(&program.network.parameters())?;
         let executor = executor(&program, weights, device)?;
-        let mut engine = Engine { program, executor };
+        let last_layer = match &program.gradient {
+            Some(_) => weights.f32("fc.weight")?.into_owned(),
+            None => Vec::new(),
+        };
+        let mut engine = Engine { program, executor, last_layer };
         engine.begin_training(weights)?;
         Ok(engine)
     }
@@ -60,9 +66,11 @@ impl Engine {
     /// Runs the first `images` images of the input.
     ///
     /// # Errors
-    /// [`Error::Shape`] for more images than the program's batch, or none; [`Error::Device`] when the device fails.
+    /// [`Error::Shape`] for more images than the program's batch, or none; [`Error::Argument`] for a program that takes a gradient, which
+    /// [`Engine::run_gradient`] runs; [`Error::Device`] when the device fails.
     pub fn run(&mut self, images: usize) -> Result<()> {
         self.check(images)?;
+        self.check_whole()?;
         self.executor.run(images)
     }
 
@@ -72,6 +80,7 @@ impl Engine {
     /// As [`Engine::run`].
     pub fn run_timed(&mut self, images: usize, times: &mut Vec<Duration>) -> Result<()> {
         self.check(images)?;
+        self.check_whole()?;
         self.executor.run_timed(images, times)
     }
 
@@ -97,7 +106,9 @@ impl Engine {
     /// # Errors
     /// [`Error::Argument`] when the program does not keep it.
     pub fn output(&self, name: &str, images: usize) -> Result<Tensor> {
-        let kept = self.program.options.keep == Keep::Layers;
+        let gradient = self.program.gradient.as_ref().map(|gradient| gradient.layer.as_str());
+        let kept = self.program.options.keep == Keep::Layers
+            || gradient.is_some_and(|layer| name.strip_prefix("grad.").unwrap_or(name) == layer);
         let found = self.program.outputs.iter().find(|(layer, _)| layer == name).filter(|_| kept);
         let Some(&(_, view)) = found else {
             return Err(Error::Argument(format!("the program keeps no output called `{name}`")));
@@ -119,6 +130,16 @@ impl Engine {
             });
         }
         self.executor.read(view, images, out)
+    }
+
+    /// Whether the program needs nothing but its input.
+    fn check_whole(&self) -> Result<()> {
+        match &self.program.gradient {
+            Some(_) => {
+                Err(Error::Argument("a program that takes a gradient runs through run_gradient".into()))
+            }
+            None => Ok(()),
+        }
     }
 
     pub(super) fn check(&self, images: usize) -> Result<()> {

@@ -10,6 +10,7 @@ pub mod cuda;
 mod engine;
 #[cfg(test)]
 mod fusion_tests;
+mod gradient;
 #[cfg(feature = "sim")]
 mod sim;
 #[cfg(test)]

@@ -4,10 +4,9 @@ use super::launch::{Kernel, Launch, Pointer, Region};
 use super::parameters::{MapView, Parameters, constant};
 use crate::error::Result;
 use crate::program::{
-    BufferId, Conv2d, Conv2dGroup, Epilogue, Filters as From, FoldedBatchNorm, Layout, Phase, Program, Tile,
-    Tiling, View,
+    BufferId, Conv2d, Conv2dGroup, Epilogue, Filters as From, Layout, Phase, Program, Tile, Tiling, View,
 };
-use crate::program::{MAX_GROUP, STEP_TERMS, packed_values, tiles};
+use crate::program::{MAX_GROUP, STEP_TERMS, fixed_filters, packed_values, tiles};
 use crate::weights::Weights;
 
 const fn tile(pixels: usize, channels: usize, groups: usize) -> Tile {
@@ -62,15 +61,7 @@ pub(super) fn constants(program: &Program, weights: &Weights, group: &Conv2dGrou
         let first = values.len();
         values.resize(first + filters.values(), 0.0);
         let (mut k, mut bias) = (0, Vec::with_capacity(conv.output_channels()));
-        for part in &conv.parts {
-            let source = weights.f32(&format!("{}.conv.weight", part.layer))?;
-            let folded = match conv.filters == From::Folded {
-                true => FoldedBatchNorm::of(weights, &part.layer)?,
-                false => FoldedBatchNorm {
-                    scale: vec![1.0; part.output.channels],
-                    bias: vec![0.0; part.output.channels],
-                },
-            };
+        for (source, folded) in fixed_filters(conv, weights)? {
             for (filter, scale) in source.chunks_exact(conv.terms()).zip(&folded.scale) {
                 filters.put(&mut values[first..], k, filter, *scale);
                 k += 1;
@@ -90,7 +81,7 @@ pub(super) fn column_pairs(program: &Program, conv: &Conv2d) -> bool {
 fn learned(conv: &Conv2d) -> Option<View> {
     match &conv.filters {
         From::Learned(learned) => Some(learned.packed),
-        From::Folded | From::Plain => None,
+        From::Folded | From::FoldedTransposed(_) | From::Plain => None,
     }
 }
 

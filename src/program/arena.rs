@@ -63,6 +63,12 @@ fn set_lifetimes(program: &mut Program) {
     }
     touch(program.logits.buffer, end);
     touch(program.probabilities.buffer, end);
+    if let Some(gradient) = &program.gradient {
+        touch(gradient.seed.buffer, 0);
+        for view in [gradient.map, gradient.gradient] {
+            touch(view.buffer, end);
+        }
+    }
     if let Some(learned) = &program.learned {
         // From the last step to whoever reads it.
         for buffer in [learned.loss, learned.norm, learned.gradients] {

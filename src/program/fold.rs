@@ -3,6 +3,9 @@
 //! y = γ·(x − μ)/√(σ² + ε) + β = s·x + b with s = γ/√(σ² + ε) and b = β − μ·s, so that the filter becomes s·W and b a
 //! bias. Taken in float64, rounded once. Source: Ioffe and Szegedy, 2015 (arXiv 1502.03167), section 3.1.
 
+use std::borrow::Cow;
+
+use super::{Conv2d, Filters};
 use crate::error::Result;
 use crate::network::BATCH_NORM_EPS;
 use crate::weights::Weights;
@@ -59,4 +62,27 @@ impl FoldedBatchNorm {
         };
         Ok(statistics.fold())
     }
+}
+
+/// The filters [K,C,R,S] of each part of `conv`, which come from the weights, with the scale that is still to be multiplied in and the
+/// bias that follows.
+///
+/// # Errors
+/// As [`Weights::f32`].
+pub(crate) fn fixed_filters<'w>(
+    conv: &Conv2d,
+    weights: &'w Weights,
+) -> Result<Vec<(Cow<'w, [f32]>, FoldedBatchNorm)>> {
+    let plain = |channels| FoldedBatchNorm { scale: vec![1.0; channels], bias: vec![0.0; channels] };
+    if let Filters::FoldedTransposed(own) = &conv.filters {
+        return Ok(vec![(Cow::Owned(own.filters(conv, weights)?), plain(conv.output_channels()))]);
+    }
+    let part = |part: &super::ConvPart| {
+        let folded = match conv.filters == Filters::Folded {
+            true => FoldedBatchNorm::of(weights, &part.layer)?,
+            false => plain(part.output.channels),
+        };
+        Ok((weights.f32(&format!("{}.conv.weight", part.layer))?, folded))
+    };
+    conv.parts.iter().map(part).collect()
 }

@@ -8,6 +8,12 @@ use crate::network::{LayerId, MapShape, Network, Op, Window};
 
 /// Steps and buffers of `network`; offsets in the arena are still 0.
 pub(super) fn lower(network: &Network, options: &Options) -> Program {
+    let (lowering, probabilities) = forward(network, options);
+    Program { probabilities, ..lowering.finish(None) }
+}
+
+/// The forward pass in inference, and where the probabilities of the classes go.
+pub(super) fn forward<'a>(network: &'a Network, options: &'a Options) -> (Lowering<'a>, View) {
     let mut lowering = Lowering::new(network, options);
     for layer in 0..network.layers.len() {
         match options.fusion {
@@ -18,7 +24,7 @@ pub(super) fn lower(network: &Network, options: &Options) -> Program {
     let Value { view: logits, ready } = lowering.value(network.layers.len() - 1);
     let probabilities = lowering.plain("probabilities", network.classes.max(2));
     lowering.push("probabilities", ready, StepOp::Softmax { input: logits, output: probabilities });
-    Program { probabilities, ..lowering.finish(None) }
+    (lowering, probabilities)
 }
 
 /// A layer's output: where it lies, and the first level at which it can be read.
@@ -74,6 +80,7 @@ impl<'a> Lowering<'a> {
             outputs: self.outputs,
             tickets: None,
             learned,
+            gradient: None,
         }
     }
 }

@@ -12,6 +12,7 @@ mod arena;
 mod crop;
 mod describe;
 mod fold;
+mod gradient;
 mod lower;
 mod schedule;
 mod step;
@@ -21,7 +22,10 @@ mod tuning;
 pub(crate) use crop::crop_bytes;
 pub use crop::{Crop, Input, Mean, Normalization, Samples};
 pub use describe::StepSummary;
+#[cfg(any(feature = "cpu", feature = "cuda", feature = "sim"))]
+pub(crate) use fold::fixed_filters;
 pub use fold::{BatchNorm, FoldedBatchNorm};
+pub use gradient::LogitGradient;
 pub use schedule::{Gpu, Tile, Tiling};
 #[cfg(any(feature = "cuda", feature = "sim"))]
 pub(crate) use schedule::{MAX_GROUP, MAX_SLICES, STEP_TERMS, packed_values, tiles, total_steps};
@@ -29,8 +33,8 @@ pub use step::{
     Average, Conv2d, Conv2dGroup, ConvPart, Epilogue, Filters, Phase, Pool2d, PoolKind, Step, StepOp,
 };
 pub use train::{
-    Controls, GradientCopy, LayerFilters, Learned, LearnedFilters, LearnedSet, MemoryUse, Packing,
-    PoolBackward, SumCut, TrainOp, Training, Transposed, WeightCut,
+    Controls, FoldedTransposed, GradientCopy, LayerFilters, Learned, LearnedFilters, LearnedSet, MemoryUse,
+    Packing, PoolBackward, SumCut, TrainOp, Training, Transposed, WeightCut,
 };
 #[cfg(any(feature = "cuda", feature = "sim"))]
 pub(crate) use train::{STEP_PIXELS, map_slices, weight_columns, weight_steps, weight_tiles};
@@ -135,6 +139,8 @@ pub struct Options {
     pub input: Input,
     /// How it learns; `None` for inference.
     pub training: Option<Training>,
+    /// In inference, the layer by whose output the logits' gradient is taken too.
+    pub gradient: Option<String>,
 }
 
 impl Options {
@@ -147,6 +153,7 @@ impl Options {
             target,
             input: Input::Values,
             training: None,
+            gradient: None,
         }
     }
 }
@@ -245,6 +252,8 @@ pub struct Program {
     pub tickets: Option<BufferId>,
     /// What learns, in a program for training.
     pub learned: Option<LearnedSet>,
+    /// Where the gradient of the logits begins and ends, in a program that takes one.
+    pub gradient: Option<LogitGradient>,
 }
 
 impl Program {
@@ -252,7 +261,8 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Argument`] when the batch is 0 or so large that a map exceeds 2³¹ elements; [`Error::Shape`] for a mean image of
-    /// another size than the network's input; [`Error::Argument`] for training that is not planned; [`Error::Argument`] for a tuning table that was made for another program.
+    /// another size than the network's input; [`Error::Argument`] for training or a gradient that is not planned, and for a tuning table
+    /// that was made for another program.
     pub fn lower(network: &Network, options: &Options) -> Result<Self> {
         let largest = network.layers.iter().map(|l| l.output.elements()).max().unwrap_or(0);
         let limit = (i32::MAX as usize) / largest.max(1);
@@ -264,6 +274,10 @@ impl Program {
         }
         if let Input::Crops(normalization) = &options.input {
             normalization.check(network.layers[0].output)?;
+        }
+        if let Some(layer) = &options.gradient {
+            gradient::check(network, options, layer)?;
+            return Ok(gradient::lower(network, options, layer)?.placed());
         }
         if let Some(training) = &options.training {
             training.check(network, options)?;
@@ -315,6 +329,7 @@ impl Program {
             |learned: &LearnedSet| learned.lasting().contains(&buffer) || learned.given().contains(&buffer);
         buffer == self.input.buffer
             || Some(buffer) == self.tickets
+            || self.gradient.as_ref().is_some_and(|gradient| gradient.seed.buffer == buffer)
             || self.learned.as_ref().is_some_and(learned)
     }
 

@@ -1,6 +1,8 @@
 //! The steps a program consists of.
 
-use super::{Layout, LearnedFilters, Mean, Normalization, Program, Tile, Tiling, TrainOp, View};
+use super::{
+    FoldedTransposed, Layout, LearnedFilters, Mean, Normalization, Program, Tile, Tiling, TrainOp, View,
+};
 use crate::network::{AvgPoolPadding, MapShape, Window};
 
 /// One launch-sized piece of work.
@@ -113,6 +115,8 @@ pub enum Filters {
     Folded,
     /// The weights as they are.
     Plain,
+    /// The weights, batch norm folded in, seen from their outputs: for a data gradient in inference.
+    FoldedTransposed(FoldedTransposed),
     /// Parameters that learn, brought into the device's order by [`TrainOp::PackFilters`] before each use.
     Learned(LearnedFilters),
 }
@@ -224,7 +228,11 @@ impl Conv2d {
 
     /// Whether it is the data gradient of another convolution.
     pub fn is_transposed(&self) -> bool {
-        matches!(&self.filters, Filters::Learned(LearnedFilters { transposed: Some(_), .. }))
+        match &self.filters {
+            Filters::FoldedTransposed(_) => true,
+            Filters::Learned(learned) => learned.transposed.is_some(),
+            Filters::Folded | Filters::Plain => false,
+        }
     }
 
     /// Floating-point operations on the whole batch; of a data gradient those of the convolution whose gradient it is, share of its

@@ -166,6 +166,7 @@ impl Maker {
             target: self.target,
             input: self.reads,
             training: None,
+            gradient: None,
         };
         let whole = View { buffer: 0, channel: 0, channels: self.buffers[0].shape.c };
         Program {
@@ -180,6 +181,7 @@ impl Maker {
             outputs: self.outputs,
             tickets: None,
             learned: self.learned,
+            gradient: None,
         }
         .placed()
     }

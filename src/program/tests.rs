@@ -7,8 +7,15 @@ use crate::network::AvgPoolPadding;
 
 fn program(size: (usize, usize), fusion: Fusion, keep: Keep) -> Program {
     let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
-    let options =
-        Options { batch: 2, fusion, keep, target: Target::cpu(), input: Input::Values, training: None };
+    let options = Options {
+        batch: 2,
+        fusion,
+        keep,
+        target: Target::cpu(),
+        input: Input::Values,
+        training: None,
+        gradient: None,
+    };
     Program::lower(&network, &options).unwrap()
 }
 
@@ -21,6 +28,9 @@ fn every_program() -> Vec<Program> {
         }
         all.extend([0, 3, 8, 94].map(|freeze| for_training(size, freeze, Target::cpu())));
         all.extend([0, 3, 94].map(|freeze| for_training(size, freeze, gpu_target())));
+        for layer in ["Conv2d_1a_3x3", "Mixed_5b.branch3x3dbl_1", "Mixed_6a.pool", "Mixed_7c"] {
+            all.extend([Target::cpu(), gpu_target()].map(|target| for_gradient(size, layer, target)));
+        }
     }
     all
 }
@@ -30,6 +40,12 @@ fn for_training(size: (usize, usize), freeze: usize, target: Target) -> Program 
     let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
     let training = Some(Training { freeze, recompute: freeze == 8, ..Training::default() });
     Program::lower(&network, &Options { training, ..Options::new(2, target) }).unwrap()
+}
+
+/// For the gradient by the output of `layer`.
+fn for_gradient(size: (usize, usize), layer: &str, target: Target) -> Program {
+    let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
+    Program::lower(&network, &Options { gradient: Some(layer.into()), ..Options::new(2, target) }).unwrap()
 }
 
 /// A card of 28 multiprocessors with two tiles.

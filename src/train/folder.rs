@@ -9,8 +9,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::Figures;
 use crate::error::{Error, Result};
 use crate::files::{make_whole, write_whole};
 use crate::weights::Weights;
@@ -134,23 +135,22 @@ impl RunFolder {
         write_whole(&self.file(name), |writer| writer.write_all(text.as_bytes()))
     }
 
-    /// Mean loss of each epoch in `metrics.jsonl`, in training and in validation.
+    /// The epochs that `metrics.jsonl` tells of, in their order.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Format`] when that cannot be read.
-    pub fn losses(&self) -> Result<(Vec<f64>, Vec<f64>)> {
+    pub fn epochs(&self) -> Result<Vec<Epoch>> {
         let path = self.metrics();
         let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
-        let (mut training, mut validation) = (Vec::new(), Vec::new());
+        let broken = |e| Error::format(&path, format!("a line is broken: {e}"));
+        let mut epochs = Vec::new();
         for line in text.lines() {
-            let line: serde_json::Value = serde_json::from_str(line)
-                .map_err(|e| Error::format(&path, format!("a line is broken: {e}")))?;
+            let line: serde_json::Value = serde_json::from_str(line).map_err(broken)?;
             if line["kind"] == "epoch" {
-                training.extend(line["training"]["loss"].as_f64());
-                validation.extend(line["validation"]["loss"].as_f64());
+                epochs.push(serde_json::from_value(line).map_err(broken)?);
             }
         }
-        Ok((training, validation))
+        Ok(epochs)
     }
 
     /// What it was made with.
@@ -162,6 +162,19 @@ impl RunFolder {
         let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
         serde_json::from_str(&text).map_err(|e| Error::format(&path, format!("is no run's config: {e}")))
     }
+}
+
+/// An epoch as the log has it.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Epoch {
+    /// Its number, from 1.
+    pub epoch: usize,
+    /// On the training part, while it learned.
+    pub training: Figures,
+    /// On the validation part.
+    pub validation: Figures,
+    /// Whether it was the best until then.
+    pub best: bool,
 }
 
 /// Keeps other processes from training in the run at `path`, until it is dropped.

@@ -16,8 +16,8 @@ mod tally;
 mod targets;
 
 pub use checkpoint::{Best, Place};
-pub use config::{Config, Hyper};
-pub use folder::RunFolder;
+pub use config::{Config, Hyper, digest};
+pub use folder::{Epoch, RunFolder};
 pub use job::{Begin, Job};
 pub use run::{End, EpochReport, StepReport, Watch};
 pub use schedule::{Decay, Schedule};

@@ -324,7 +324,9 @@ impl<'a> Run<'a> {
     }
 
     fn draw_loss(&mut self) -> Result<()> {
-        let (training, validation) = self.job.folder.losses()?;
+        let epochs = self.job.folder.epochs()?;
+        let (training, validation): (Vec<f64>, Vec<f64>) =
+            epochs.iter().map(|own| (own.training.loss, own.validation.loss)).unzip();
         self.job.folder.write("loss.svg", &curves::loss_curve(&training, &validation)?)
     }
 

@@ -1,5 +1,7 @@
 //! What an epoch's predictions add up to: loss, accuracy, AUC.
 
+use serde::Deserialize;
+
 use crate::error::Result;
 use crate::metrics::{MultiClass, Scored, one_vs_rest_auc};
 
@@ -17,7 +19,7 @@ pub struct Tally {
 }
 
 /// The figures of a set of predictions.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Figures {
     /// Mean loss of an image, weighted by its class.
     pub loss: f64,

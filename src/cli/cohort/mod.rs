@@ -1,7 +1,7 @@
 //! `nodal cohort`: clinical features of two groups, or more, with the tests a paper prints beside them.
 
-mod features;
-mod report;
+pub mod features;
+pub mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,38 +1,44 @@
 //! The cohort's table, and the same as JSON.
 
-use comfy_table::Table;
 use nodal::metrics::{ChiSquare, Confidence, Contingency, Moments, TTest};
 use serde_json::{Map, Value, json};
 
 use super::super::evaluate::report::ends;
+use super::super::grid::Grid;
 use super::super::readers::p_value;
 use super::features::{Cohort, Feature};
 
 pub fn as_table(cohort: &Cohort) -> String {
+    let (grid, notes) = grid(cohort);
+    let notes: String = notes.iter().map(|note| format!("{note}\n")).collect();
+    grid.text() + &notes
+}
+
+/// The table, and why a test is missing where one is.
+pub fn grid(cohort: &Cohort) -> (Grid, Vec<String>) {
     let groups = cohort.groups.iter().map(String::as_str);
-    let header: Vec<&str> = ["feature"].into_iter().chain(groups).chain(["statistic", "P", "test"]).collect();
-    let mut table = super::super::table(&header, 1);
-    let mut notes = String::new();
+    let mut table = Grid::new(["feature"].into_iter().chain(groups).chain(["statistic", "P", "test"]), 1);
+    let mut notes = Vec::new();
     for (name, feature) in &cohort.features {
         let said = match feature {
             Feature::Numbers(groups) => numbers(&mut table, name, groups),
             Feature::Categories(levels, counts) => categories(&mut table, name, levels, counts),
         };
         if let Err(problem) = said {
-            notes += &format!("{name}: {problem}\n");
+            notes.push(format!("{name}: {problem}"));
         }
     }
-    super::super::text(&table) + &notes
+    (table, notes)
 }
 
 /// A row that has a test's outcome in its last cells.
-fn row(table: &mut Table, name: &str, cells: Vec<String>, test: [String; 3]) {
-    table.add_row([name.to_string()].into_iter().chain(cells).chain(test));
+fn row(table: &mut Grid, name: &str, cells: Vec<String>, test: [String; 3]) {
+    table.row([name.to_string()].into_iter().chain(cells).chain(test));
 }
 
 const NOTHING: [String; 3] = [String::new(), String::new(), String::new()];
 
-fn numbers(table: &mut Table, name: &str, groups: &[Moments]) -> nodal::Result<()> {
+fn numbers(table: &mut Grid, name: &str, groups: &[Moments]) -> nodal::Result<()> {
     let cells: Vec<String> = groups
         .iter()
         .map(|of| format!("{} ± {}, n = {}", Short(of.mean()), Short(of.sd()), of.n()))
@@ -66,7 +72,7 @@ impl std::fmt::Display for Short {
     }
 }
 
-fn categories(table: &mut Table, name: &str, levels: &[String], counts: &Contingency) -> nodal::Result<()> {
+fn categories(table: &mut Grid, name: &str, levels: &[String], counts: &Contingency) -> nodal::Result<()> {
     let blank = || vec![String::new(); counts.columns()];
     let tests = Tests::of(counts);
     let mut rows = Vec::new();

@@ -1,23 +1,23 @@
 //! `nodal evaluate`: how good predictions are, per image, per node and per patient.
 
 pub mod cases;
-mod pool;
+pub mod pool;
 pub mod report;
 mod several;
+pub mod study;
 mod two;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use nodal::metrics::{Bootstrap, Confidence, Cutoff};
 use nodal::train::RunFolder;
 use serde_json::{Value, json};
 
 use super::network::NetworkOptions;
 use cases::Cases;
-use pool::Pool;
 use report::Section;
+use study::{Judging, Study};
 
 #[derive(Args)]
 #[command(after_help = HELP)]
@@ -27,34 +27,17 @@ pub struct Options {
     weights: Option<PathBuf>,
     #[command(flatten)]
     network: NetworkOptions,
-    /// How the views of a node become one
-    #[arg(long, value_enum, default_value = "mean", value_name = "HOW")]
-    pool: Pool,
-    /// The class that counts as positive, of two [default: the second; positive or 1 where `probability` is alone]
-    #[arg(long, value_name = "CLASS")]
-    positive: Option<String>,
-    /// Call positive from this probability on, of two classes [default: 0.5]
-    #[arg(long, value_name = "P")]
-    threshold: Option<f64>,
-    /// Choose the threshold on these data: youden, sensitivity=0.95 or specificity=0.95
-    #[arg(long, conflicts_with = "threshold", value_name = "HOW")]
-    cutoff: Option<Cutoff>,
-    /// How sure intervals are
-    #[arg(long, default_value_t = 0.95, value_name = "LEVEL")]
-    confidence: f64,
-    /// Resamples of the bootstrap, which draws whole patients, else nodes, else images, of two classes; 0 leaves it out
-    /// [default: 1000]
-    #[arg(long, value_name = "N")]
-    bootstrap: Option<usize>,
-    /// Seed of the bootstrap [default: 1]
-    #[arg(long, value_name = "S")]
-    seed: Option<u64>,
+    #[command(flatten)]
+    judging: Judging,
     /// Print JSON, curves included
     #[arg(long, conflicts_with = "csv")]
     json: bool,
     /// Print CSV, a line for each metric
     #[arg(long)]
     csv: bool,
+    /// Write a page with figures and tables too: `nodal report` without a run's own parts
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// A folder with a sub-folder for each class, a CSV, or a run's folder
     #[arg(value_name = "DATA|RUN|PREDICTIONS.csv")]
     data: PathBuf,
@@ -72,88 +55,40 @@ images of one node are not; and a bootstrap that draws patients or nodes as a wh
 vote of its images; a patient is positive where a node is, and has the largest probability among the nodes. A threshold that \
 --cutoff chooses on the data it is judged on flatters.";
 
-impl Options {
-    /// Resamples of the bootstrap, and their seed.
-    fn resamples(&self) -> (usize, u64) {
-        (self.bootstrap.unwrap_or(1000), self.seed.unwrap_or(1))
-    }
-
-    /// The first given option that has no effect on more than two classes.
-    fn for_two_classes(&self) -> Option<&'static str> {
-        let given = [
-            ("--threshold", self.threshold.is_some()),
-            ("--bootstrap", self.bootstrap.is_some()),
-            ("--seed", self.seed.is_some()),
-        ];
-        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
-    }
-}
-
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let threshold = options.threshold.unwrap_or(0.5);
-    let (resamples, seed) = options.resamples();
-    if !(0.0..=1.0).contains(&threshold) {
-        anyhow::bail!("--threshold {threshold}: a probability lies between 0 and 1");
+    options.judging.check()?;
+    if let Some(path) = &options.report {
+        super::check_output(path)?;
     }
-    let confidence = Confidence::new(options.confidence)?;
-    let study = Study {
-        data: open(options)?,
-        positive: 0,
-        pool: options.pool,
-        cutoff: options.cutoff.unwrap_or(Cutoff::Threshold(threshold)),
-        confidence,
-        bootstrap: (resamples > 0).then_some(Bootstrap { resamples, seed, confidence }),
-    };
-    let two = study.data.classes.len() == 2;
-    let sections = match study.data.classes.len() {
-        2 => {
-            let positive = positive(options, &study.data)?;
-            two::sections(&Study { positive, ..study })?
-        }
-        _ if options.cutoff.is_some() || options.positive.is_some() => {
-            let classes = study.data.classes.join(", ");
-            anyhow::bail!("--cutoff and --positive are for two classes, not for {classes}");
-        }
-        _ => match options.for_two_classes() {
-            Some(name) => {
-                anyhow::bail!("{name} is for two classes, not for {}", study.data.classes.join(", "))
-            }
-            None => several::sections(&study)?,
-        },
-    };
+    let study = options.judging.study(open(options)?)?;
+    let sections = study.sections()?;
     let output = match (options.json, options.csv) {
-        (true, _) => format!("{:#}\n", as_json(options, &sections, two)),
+        (true, _) => format!("{:#}\n", as_json(options, &study, &sections)),
         (_, true) => report::as_csv(&sections)?,
-        _ => report::as_tables(&sections, confidence),
+        _ => report::as_tables(&sections, study.confidence),
     };
+    if let Some(path) = &options.report {
+        let (data, weights) = (options.data.as_path(), options.weights.as_deref());
+        let of = super::report::Evaluated { data, weights, network: &options.network };
+        super::report::of_study(path, of, study, sections)?;
+    }
     super::print(&output)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The sections with what they were made by.
-fn as_json(options: &Options, sections: &[Section], two: bool) -> Value {
+fn as_json(options: &Options, study: &Study, sections: &[Section]) -> Value {
     let mut value = report::as_json(sections);
-    value["pool"] = options.pool.to_possible_value().map_or(Value::Null, |pool| pool.get_name().into());
-    value["confidence"] = options.confidence.into();
-    value["bootstrap"] = match two {
+    value["pool"] = study.pool.to_possible_value().map_or(Value::Null, |pool| pool.get_name().into());
+    value["confidence"] = study.confidence.level().into();
+    value["bootstrap"] = match study.is_two() {
         true => {
-            let (resamples, seed) = options.resamples();
+            let (resamples, seed) = options.judging.resamples();
             json!({"resamples": resamples, "seed": seed})
         }
         false => Value::Null,
     };
     value
-}
-
-/// What is judged, and how.
-struct Study {
-    data: Cases,
-    /// The positive class, of two.
-    positive: usize,
-    pool: Pool,
-    cutoff: Cutoff,
-    confidence: Confidence,
-    bootstrap: Option<Bootstrap>,
 }
 
 fn open(options: &Options) -> anyhow::Result<Cases> {
@@ -176,8 +111,14 @@ fn open(options: &Options) -> anyhow::Result<Cases> {
                 data.display()
             )
         }
-        None => cases::of_predictions(data, options.positive.as_deref(), true)?,
+        None => cases::of_predictions(data, options.judging.positive(), true)?,
     };
+    need_two(&cases, data)?;
+    Ok(cases)
+}
+
+/// Refuses the cases of `data` when they are of one class.
+pub fn need_two(cases: &Cases, data: &Path) -> anyhow::Result<()> {
     let label = cases.cases[0].label;
     if cases.cases.iter().all(|case| case.label == label) {
         let class = label.map_or("", |label| cases.classes[label].as_str());
@@ -186,12 +127,5 @@ fn open(options: &Options) -> anyhow::Result<Cases> {
             data.display()
         );
     }
-    Ok(cases)
-}
-
-fn positive(options: &Options, data: &Cases) -> anyhow::Result<usize> {
-    let Some(name) = &options.positive else { return Ok(1) };
-    let classes = data.classes.join(", ");
-    let found = data.classes.iter().position(|class| class == name);
-    found.ok_or_else(|| anyhow::anyhow!("--positive {name}: is none of the classes {classes}"))
+    Ok(())
 }

@@ -1,7 +1,9 @@
 //! Sections of metrics as tables, JSON and CSV.
 
-use nodal::metrics::{Confidence, Confusion, Interval, Metric, RocPoint, Scored};
+use nodal::metrics::{Confidence, Confusion, Interval, Metric, MultiClass, RocPoint, Scored};
 use serde_json::{Map, Value, json};
+
+use super::super::grid::Grid;
 
 /// The metrics of one class on one level.
 pub struct Section {
@@ -13,44 +15,40 @@ pub struct Section {
     pub threshold: Option<f64>,
     /// What the bootstrap drew.
     pub drawn: Option<&'static str>,
+    /// Of several classes together.
+    pub matrix: Option<MultiClass>,
     pub confusion: Option<Confusion>,
     pub metrics: Vec<Metric>,
     pub scored: Option<Scored>,
 }
 
 pub fn as_tables(sections: &[Section], confidence: Confidence) -> String {
-    let mut text = String::new();
-    for section in sections {
-        let percent = format!("{} %", (confidence.level() * 1e4).round() / 1e2);
-        let drawn = section.drawn.map_or("bootstrap".into(), |drawn| format!("bootstrap by {drawn}"));
-        let mut table = super::super::table(
-            &[
-                &format!("per {}", section.level),
-                "value",
-                "of",
-                &format!("interval, {percent}"),
-                "Wilson",
-                &drawn,
-            ],
-            1,
-        );
-        for metric in &section.metrics {
-            table.add_row([
-                metric.name.to_string(),
-                metric.value.map_or("-".into(), |value| format!("{value:.4}")),
-                metric.share.map_or(String::new(), |share| format!("{}/{}", share.hits(), share.total())),
-                range(metric.interval),
-                range(metric.wilson),
-                range(metric.bootstrap),
-            ]);
-        }
-        text += &format!("{}{}\n", super::super::text(&table), heading(section));
+    let table = |section: &Section| format!("{}{}\n\n", grid(section, confidence).text(), heading(section));
+    sections.iter().map(table).collect()
+}
+
+/// Every metric of a section with its intervals.
+pub fn grid(section: &Section, confidence: Confidence) -> Grid {
+    let percent = format!("{} %", (confidence.level() * 1e4).round() / 1e2);
+    let drawn = section.drawn.map_or("bootstrap".into(), |drawn| format!("bootstrap by {drawn}"));
+    let level = format!("per {}", section.level);
+    let interval = format!("interval, {percent}");
+    let mut grid = Grid::new([&level, "value", "of", &interval, "Wilson", &drawn], 1);
+    for metric in &section.metrics {
+        grid.row([
+            metric.name.to_string(),
+            metric.value.map_or("-".into(), |value| format!("{value:.4}")),
+            metric.share.map_or(String::new(), |share| format!("{}/{}", share.hits(), share.total())),
+            range(metric.interval),
+            range(metric.wilson),
+            range(metric.bootstrap),
+        ]);
     }
-    text
+    grid
 }
 
 /// One line below a table: cases, threshold, confusion matrix.
-fn heading(section: &Section) -> String {
+pub fn heading(section: &Section) -> String {
     let unit = if section.cases == 1 { "" } else { "s" };
     let mut line = format!("{} {}{unit}, positive: {}", section.cases, section.level, section.class);
     if section.class == "all" {
@@ -65,7 +63,7 @@ fn heading(section: &Section) -> String {
             c.true_positives, c.false_negatives, c.true_negatives, c.false_positives
         );
     }
-    line + "\n"
+    line
 }
 
 fn range(interval: Option<Interval>) -> String {

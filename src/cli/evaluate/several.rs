@@ -2,10 +2,10 @@
 
 use nodal::metrics::{Confusion, Metric, MultiClass, Scored, one_vs_rest_auc};
 
-use super::Study;
 use super::cases::Case;
 use super::pool::{call, nodes};
 use super::report::Section;
+use super::study::Study;
 
 /// The sections of the images and, where they are named, the nodes.
 pub fn sections(study: &Study) -> anyhow::Result<Vec<Section>> {
@@ -21,17 +21,19 @@ fn of_level(study: &Study, level: &'static str, cases: &[Case]) -> anyhow::Resul
     let labels: Vec<usize> = cases.iter().filter_map(|case| case.label).collect();
     let calls: Vec<usize> = cases.iter().map(|case| call(&case.probabilities, 0, 0.5)).collect();
     let all = MultiClass::count(&labels, &calls, classes.len())?;
-    let section = |class: String, confusion, metrics, scored| Section {
+    let section = |class: String, matrix, confusion, metrics, scored| Section {
         level,
         class,
         cases: cases.len(),
         threshold: None,
         drawn: None,
+        matrix,
         confusion,
         metrics,
         scored,
     };
-    let mut sections = vec![section("all".into(), None, together(study, cases, &labels, &all), None)];
+    let mut sections =
+        vec![section("all".into(), Some(all.clone()), None, together(study, cases, &labels, &all), None)];
     for (k, class) in classes.iter().enumerate() {
         let own: Vec<f64> = cases.iter().map(|case| case.probabilities[k]).collect();
         let scored = Scored::new(&own, &labels.iter().map(|&label| label == k).collect::<Vec<_>>())?;
@@ -39,7 +41,7 @@ fn of_level(study: &Study, level: &'static str, cases: &[Case]) -> anyhow::Resul
         let mut metrics = one.metrics(study.confidence);
         metrics.push(Metric::auc(&scored, study.confidence));
         metrics.push(Metric::plain("average_precision", scored.average_precision().ok()));
-        sections.push(section(class.clone(), Some(one), metrics, Some(scored)));
+        sections.push(section(class.clone(), None, Some(one), metrics, Some(scored)));
     }
     Ok(sections)
 }

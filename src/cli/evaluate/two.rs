@@ -2,10 +2,10 @@
 
 use nodal::metrics::{Cutoff, Scored, summary};
 
-use super::Study;
 use super::cases::Case;
 use super::pool::{Pool, clusters, nodes, patients};
 use super::report::Section;
+use super::study::Study;
 
 /// The sections that the data have names for.
 pub fn sections(study: &Study) -> anyhow::Result<Vec<Section>> {
@@ -42,6 +42,7 @@ fn section(study: &Study, level: &'static str, cases: &[Case], cutoff: Cutoff) -
         cases: cases.len(),
         threshold: Some(threshold),
         drawn: study.bootstrap.map(|_| drawn),
+        matrix: None,
         confusion: Some(scored.confusion(threshold)),
         metrics,
         scored: Some(scored),

@@ -1,11 +1,12 @@
 //! Readings: what a reader, or the network, called each case.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use nodal::metrics::{Confusion, Scored};
 
-use super::super::evaluate::cases::of_predictions;
+use super::super::evaluate::cases::{Case, of_predictions};
 use super::super::sheet::Sheet;
 use super::judge::Judge;
 
@@ -22,6 +23,7 @@ pub struct Read {
 }
 
 /// All that one reader called in one way.
+#[derive(Clone)]
 pub struct Reading {
     pub reader: String,
     /// The reading or rule; empty where there is one only.
@@ -152,58 +154,72 @@ fn by_ending<'a>(names: &[&'a str]) -> BTreeMap<&'a Path, Option<usize>> {
     found
 }
 
-/// The network as one more reader of the cases that the others read; with `shared` they lose the cases that it has not.
-pub fn network(
-    path: &Path,
-    positive: Option<&str>,
-    threshold: f64,
-    shared: bool,
-    readers: &mut [Reading],
-) -> anyhow::Result<Reading> {
-    let at = path.display();
-    let predicted = of_predictions(path, positive, false)?;
-    let classes = predicted.classes.join(", ");
-    if predicted.classes.len() != 2 {
-        anyhow::bail!("{at}: readers tell two classes apart, not {classes}");
+/// The network as one more reader.
+pub struct Network<'a> {
+    /// Where the predictions are from, for what is wrong with them.
+    pub from: String,
+    pub predicted: Cow<'a, [Case]>,
+    /// The positive class.
+    pub positive: usize,
+    /// Called positive from this probability on.
+    pub threshold: f64,
+}
+
+impl Network<'_> {
+    /// Predictions of two classes from a CSV.
+    pub fn of_predictions(path: &Path, positive: Option<&str>, threshold: f64) -> anyhow::Result<Self> {
+        let (from, predicted) = (path.display().to_string(), of_predictions(path, positive, false)?);
+        let classes = predicted.classes.join(", ");
+        if predicted.classes.len() != 2 {
+            anyhow::bail!("{from}: readers tell two classes apart, not {classes}");
+        }
+        let positive = match positive {
+            Some(name) => predicted.classes.iter().position(|class| class == name),
+            None => Some(1),
+        };
+        let positive =
+            positive.ok_or_else(|| anyhow::anyhow!("--positive: is none of the classes {classes}"))?;
+        Ok(Network { from, predicted: predicted.cases.into(), positive, threshold })
     }
-    let positive = match positive {
-        Some(name) => predicted.classes.iter().position(|class| class == name),
-        None => Some(1),
-    };
-    let positive = positive.ok_or_else(|| anyhow::anyhow!("--positive: is none of the classes {classes}"))?;
-    let names = predicted.cases.iter().map(|case| case.name.as_deref());
-    let names: Option<Vec<&str>> = names.collect();
-    let names = names.ok_or_else(|| anyhow::anyhow!("{at}: a prediction needs its `case` or `image`"))?;
-    let by_name = by_ending(&names);
-    if shared {
-        readers.iter_mut().for_each(|reading| reading.keep(|case| by_name.contains_key(Path::new(case))));
-    }
-    let mut network = Reading::new("network", "");
-    for (name, read) in readers.iter().flat_map(|reading| &reading.cases) {
-        let Some(found) = by_name.get(Path::new(name)) else {
+
+    /// What it calls the cases that the others read; with `shared` they lose the cases that it has not.
+    pub fn beside(&self, readers: &mut [Reading], shared: bool) -> anyhow::Result<Reading> {
+        let at = &self.from;
+        let names = self.predicted.iter().map(|case| case.name.as_deref());
+        let names: Option<Vec<&str>> = names.collect();
+        let names = names.ok_or_else(|| anyhow::anyhow!("{at}: a prediction needs its `case` or `image`"))?;
+        let by_name = by_ending(&names);
+        if shared {
+            readers.iter_mut().for_each(|reading| reading.keep(|case| by_name.contains_key(Path::new(case))));
+        }
+        let mut network = Reading::new("network", "");
+        for (name, read) in readers.iter().flat_map(|reading| &reading.cases) {
+            let Some(found) = by_name.get(Path::new(name)) else {
+                anyhow::bail!(
+                    "{at}: has no prediction of case `{name}`, which was read: --shared leaves such out"
+                );
+            };
+            let Some(found) = *found else {
+                anyhow::bail!("{at}: several predictions are of a case `{name}`: name the cases as there");
+            };
+            let case = &self.predicted[found];
+            if case.label.is_some_and(|label| (label == self.positive) != read.label) {
+                anyhow::bail!("{at}: case `{name}` has another label than the readers' file gives it");
+            }
+            let score = case.probabilities[self.positive];
+            let call = score >= self.threshold;
+            if network.cases.insert(name.clone(), Read { label: read.label, call, score }).is_none() {
+                network.confusion.add(read.label, call, 1);
+            }
+        }
+        if network.cases.is_empty() {
             anyhow::bail!(
-                "{at}: has no prediction of case `{name}`, which was read: --shared leaves such out"
+                "{at}: the readers name no case that is among them, so predictions cannot be set beside them"
             );
-        };
-        let Some(found) = *found else {
-            anyhow::bail!("{at}: several predictions are of a case `{name}`: name the cases as there");
-        };
-        let (label, score) = (predicted.cases[found].label, predicted.cases[found].probabilities[positive]);
-        if label.is_some_and(|label| (label == positive) != read.label) {
-            anyhow::bail!("{at}: case `{name}` has another label than the readers' file gives it");
         }
-        let call = score >= threshold;
-        if network.cases.insert(name.clone(), Read { label: read.label, call, score }).is_none() {
-            network.confusion.add(read.label, call, 1);
+        if let Some(problem) = readers.iter().find_map(Reading::missing_class) {
+            anyhow::bail!("{at}: of the cases shared with the readers: {problem}");
         }
+        Ok(network)
     }
-    if network.cases.is_empty() {
-        anyhow::bail!(
-            "{at}: the readers name no case that is among them, so predictions cannot be set beside them"
-        );
-    }
-    if let Some(problem) = readers.iter().find_map(Reading::missing_class) {
-        anyhow::bail!("{at}: of the cases shared with the readers: {problem}");
-    }
-    Ok(network)
 }

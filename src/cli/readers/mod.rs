@@ -1,9 +1,9 @@
 //! `nodal readers`: how good readers are, how far they agree, and how they stand against the network.
 
-mod calls;
+pub mod calls;
 mod judge;
-mod pairs;
-mod report;
+pub mod pairs;
+pub mod report;
 
 pub use report::p_value;
 
@@ -62,14 +62,9 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         if !(0.0..=1.0).contains(&options.threshold) {
             anyhow::bail!("--threshold {}: a probability lies between 0 and 1", options.threshold);
         }
-        let network = calls::network(
-            path,
-            options.positive.as_deref(),
-            options.threshold,
-            options.shared,
-            &mut readings,
-        )?;
-        readings.push(network);
+        let network = calls::Network::of_predictions(path, options.positive.as_deref(), options.threshold)?;
+        let own = network.beside(&mut readings, options.shared)?;
+        readings.push(own);
     }
     let pairs = pairs::all(&readings)?;
     let output = match options.json {

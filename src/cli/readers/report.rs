@@ -4,41 +4,55 @@ use nodal::metrics::{Confidence, Interval, McNemar, Metric};
 use serde_json::{Value, json};
 
 use super::super::evaluate::report::{ends, metrics_json};
+use super::super::grid::Grid;
 use super::calls::Reading;
 use super::pairs::Pair;
 
-/// The columns of the paper's table, by metric.
+/// The columns of the paper's table, by metric, and as they are called.
 const COLUMNS: [&str; 6] = ["ppv", "npv", "sensitivity", "specificity", "auc", "accuracy"];
+pub const HEADER: [&str; 6] = ["PPV, %", "NPV, %", "sensitivity, %", "specificity, %", "AUC", "accuracy, %"];
 
 /// Every metric of a reading, the AUC last.
-fn metrics(reading: &Reading, confidence: Confidence) -> nodal::Result<Vec<Metric>> {
+pub fn metrics(reading: &Reading, confidence: Confidence) -> nodal::Result<Vec<Metric>> {
     let mut metrics = reading.confusion.metrics(confidence);
     metrics.push(Metric::auc(&reading.scored()?, confidence));
     Ok(metrics)
 }
 
+/// The cells of the paper's table.
+pub fn cells(metrics: &[Metric]) -> [String; 6] {
+    COLUMNS.map(|name| metrics.iter().find(|metric| metric.name == name).map_or(String::new(), cell))
+}
+
 pub fn as_tables(readings: &[Reading], pairs: &[Pair], confidence: Confidence) -> nodal::Result<String> {
-    let header = ["reader", "PPV, %", "NPV, %", "sensitivity, %", "specificity, %", "AUC", "accuracy, %"];
-    let mut table = super::super::table(&header, 1);
+    let mut table = Grid::new(["reader"].into_iter().chain(HEADER), 1);
     for reading in readings {
-        let metrics = metrics(reading, confidence)?;
-        let cell = |name: &str| metrics.iter().find(|metric| metric.name == name).map_or(String::new(), cell);
-        table.add_row([reading.name()].into_iter().chain(COLUMNS.map(cell)));
+        table.row([reading.name()].into_iter().chain(cells(&metrics(reading, confidence)?)));
     }
-    let mut text = super::super::text(&table);
+    Ok(match pairs_grid(readings, pairs, confidence) {
+        Ok(pairs) => format!("{}\n{}", table.text(), pairs.text()),
+        Err(why) => format!("{}{why}\n", table.text()),
+    })
+}
+
+/// The table of pairs, or why there is none.
+pub fn pairs_grid(
+    readings: &[Reading],
+    pairs: &[Pair],
+    confidence: Confidence,
+) -> Result<Grid, &'static str> {
     if pairs.is_empty() {
-        let why = match readings.iter().all(|reading| reading.cases.is_empty()) {
+        return Err(match readings.iter().all(|reading| reading.cases.is_empty()) {
             true => "counts name no cases, so that neither kappa nor a comparison of AUCs follows from them",
             false => "no two readings have cases in common",
-        };
-        return Ok(format!("{text}{why}\n"));
+        });
     }
     let header = ["pair", "cases", "kappa", "AUC, difference", "P, DeLong", "P, McNemar (exact)"];
-    let mut table = super::super::table(&header, 1);
+    let mut table = Grid::new(header, 1);
     for pair in pairs {
         let kappa = pair.kappa.map(|kappa| with(3, kappa.value, Some(kappa.interval(confidence))));
         let aucs = pair.aucs.map(|aucs| with(3, aucs.difference, Some(aucs.interval(confidence))));
-        table.add_row([
+        table.row([
             format!("{} / {}", readings[pair.of.0].name(), readings[pair.of.1].name()),
             pair.cases.to_string(),
             kappa.unwrap_or("-".into()),
@@ -47,8 +61,7 @@ pub fn as_tables(readings: &[Reading], pairs: &[Pair], confidence: Confidence) -
             p_value(pair.mcnemar.exact_p),
         ]);
     }
-    text += &format!("\n{}", super::super::text(&table));
-    Ok(text)
+    Ok(table)
 }
 
 fn cell(metric: &Metric) -> String {
@@ -61,7 +74,7 @@ fn cell(metric: &Metric) -> String {
 }
 
 /// A figure with its interval.
-fn with(digits: usize, value: f64, interval: Option<Interval>) -> String {
+pub fn with(digits: usize, value: f64, interval: Option<Interval>) -> String {
     match interval {
         Some(Interval { low, high }) => format!("{value:.digits$} ({low:.digits$} to {high:.digits$})"),
         None => format!("{value:.digits$}"),

@@ -2,7 +2,7 @@
 
 mod options;
 mod plan;
-mod report;
+pub mod report;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,7 +16,8 @@ use nodal::train::sweep::{State, SweepFolder};
 use super::train::INTERRUPTED;
 use super::train::watch::{Screen, stop_on_ctrl_c};
 use options::{Lists, Passed};
-use plan::{Planned, quoted};
+use plan::Planned;
+pub use plan::quoted;
 
 #[derive(Args)]
 #[command(after_help = HELP)]

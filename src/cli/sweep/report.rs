@@ -5,6 +5,7 @@ use std::path::Path;
 use nodal::metrics::Interval;
 use nodal::train::sweep::{Difference, Estimate, Summary};
 
+use super::super::grid::Grid;
 use super::super::readers::p_value;
 
 const HEADER: [&str; 11] = [
@@ -21,7 +22,8 @@ const HEADER: [&str; 11] = [
     "accuracy − best, %, P",
 ];
 
-const NOTE: &str = "\
+/// What to bear in mind.
+pub const NOTE: &str = "\
 Validation at each run's best epoch, mean over runs; t intervals, paired t tests over the same seeds and folds.
 The epoch and the best are chosen by the figures that judge them, folds share training images, and P is for one
 comparison: small differences prove nothing.
@@ -29,7 +31,17 @@ comparison: small differences prove nothing.
 
 /// The table, what to bear in mind, the runs that do not count, and where the files lie.
 pub fn as_text(summary: &Summary, folder: &Path) -> String {
-    let mut table = super::super::table(&HEADER, 0);
+    let mut text = grid(summary).text();
+    text += NOTE;
+    for left in &summary.left {
+        text += &format!("{}: {}, does not count\n", left.name, left.reason);
+    }
+    text + &format!("{}\n", folder.join("summary.{csv,json,svg}").display())
+}
+
+/// A row for each configuration.
+pub fn grid(summary: &Summary) -> Grid {
+    let mut table = Grid::new(HEADER, 0);
     for (i, row) in summary.rows.iter().enumerate() {
         let own = row.configuration;
         let mut cells = [own.freeze.to_string(), own.lr.to_string(), own.batch.to_string()].to_vec();
@@ -43,14 +55,9 @@ pub fn as_text(summary: &Summary, folder: &Path) -> String {
             let accuracy = difference(row.accuracy_difference, 100.0, 1);
             cells.extend([auc, p, accuracy.join(", ")]);
         }
-        table.add_row(cells);
+        table.row(cells);
     }
-    let mut text = super::super::text(&table);
-    text += NOTE;
-    for left in &summary.left {
-        text += &format!("{}: {}, does not count\n", left.name, left.reason);
-    }
-    text + &format!("{}\n", folder.join("summary.{csv,json,svg}").display())
+    table
 }
 
 fn estimate(of: Option<Estimate>, scale: f64, digits: usize) -> [String; 2] {

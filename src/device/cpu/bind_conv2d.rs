@@ -7,7 +7,7 @@ use super::map_view;
 use super::pack_filters::{PackFilters, Packed};
 use super::task::{Binder, Place, Task};
 use crate::error::Result;
-use crate::program::{self, Filters, FoldedBatchNorm, Layout, Packing, View};
+use crate::program::{self, Filters, Layout, Packing, View, fixed_filters};
 
 impl Binder<'_> {
     pub(super) fn bind_conv2d(&self, conv: &program::Conv2d) -> Result<Task> {
@@ -26,7 +26,7 @@ impl Binder<'_> {
                 let k = conv.output_channels();
                 (self.learned(conv, learned.packed), vec![0.0; k])
             }
-            own => self.pack(conv, &geometry, *own == Filters::Folded)?,
+            _ => self.pack(conv, &geometry)?,
         };
         let batch = self.program.options.batch;
         let input = map_view(self.program, conv.input);
@@ -91,29 +91,17 @@ impl Binder<'_> {
         PackedFilter::learned(self.isa, conv.output_channels(), conv.terms(), p * q, offset)
     }
 
-    /// Filters from the weights, batch norm `folded` in, and their biases.
-    fn pack(
-        &self,
-        conv: &program::Conv2d,
-        geometry: &Geometry,
-        folded: bool,
-    ) -> Result<(PackedFilter, Vec<f32>)> {
-        let (mut values, mut scales, mut bias) = (Vec::new(), Vec::new(), Vec::new());
-        for part in &conv.parts {
-            values.push(self.weights.f32(&format!("{}.conv.weight", part.layer))?);
-            let k = part.output.channels;
-            let folded = match folded {
-                true => FoldedBatchNorm::of(self.weights, &part.layer)?,
-                false => FoldedBatchNorm { scale: vec![1.0; k], bias: vec![0.0; k] },
-            };
-            scales.extend(folded.scale);
-            bias.extend(folded.bias);
-        }
+    /// Filters from the weights, and their biases.
+    fn pack(&self, conv: &program::Conv2d, geometry: &Geometry) -> Result<(PackedFilter, Vec<f32>)> {
+        let parts = fixed_filters(conv, self.weights)?;
         let (c, taps) = (geometry.c, conv.window.kernel.0 * conv.window.kernel.1);
-        let filters = values.iter().flat_map(|part| part.chunks_exact(c * taps));
-        let rows: Vec<FilterRow<'_>> =
-            filters.zip(&scales).map(|(values, &scale)| FilterRow { values, scale }).collect();
+        let rows = parts.iter().flat_map(|(values, folded)| {
+            let filters = values.chunks_exact(c * taps).zip(&folded.scale);
+            filters.map(|(values, &scale)| FilterRow { values, scale })
+        });
+        let rows: Vec<FilterRow<'_>> = rows.collect();
         let pixels = geometry.p * geometry.q;
+        let bias = parts.iter().flat_map(|(_, folded)| folded.bias.iter().copied()).collect();
         Ok((PackedFilter::pack(self.isa, &rows, c, geometry.c_block(), taps, pixels), bias))
     }
 }

@@ -24,6 +24,7 @@ mod controls;
 mod cut;
 mod filters;
 mod forward;
+mod gradients;
 mod op;
 mod pack;
 mod sums;
@@ -38,8 +39,9 @@ pub(super) use cut::weight_groups;
 pub(crate) use cut::{STEP_PIXELS, weight_columns, weight_steps, weight_tiles};
 #[cfg(test)]
 pub(super) use filters::phases;
-pub use filters::{LayerFilters, LearnedFilters, Transposed};
+pub use filters::{FoldedTransposed, LayerFilters, LearnedFilters, Transposed};
 pub(super) use forward::lower;
+pub(super) use gradients::{Gradients, carriers};
 pub use op::{GradientCopy, Packing, PoolBackward, TrainOp, WeightCut};
 pub use sums::SumCut;
 #[cfg(any(feature = "cuda", feature = "sim"))]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::Summary;
 use super::run::{self, Left, Outcome};
-use super::{Summary, picture};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 
@@ -139,20 +139,28 @@ impl SweepFolder {
         Ok((done, left))
     }
 
-    /// Gathers the runs and writes `summary.csv`, `summary.json` and `summary.svg`.
+    /// What the runs say together.
     ///
     /// # Errors
-    /// [`Error::Argument`] when no run is finished or two do not belong together; [`Error::Io`] when a file cannot be written.
-    pub fn summarize(&self) -> Result<Summary> {
+    /// [`Error::Argument`] when no run is finished or two do not belong together.
+    pub fn summary(&self) -> Result<Summary> {
         let (done, left) = self.outcomes()?;
         if done.is_empty() {
             let named = left.first().map_or(String::new(), |one| format!(", {} is {}", one.name, one.reason));
             return Err(Error::Argument(format!("{}: no run is finished{named}", self.path.display())));
         }
-        let summary = Summary::of(&done, left)?;
+        Summary::of(&done, left)
+    }
+
+    /// Gathers the runs and writes `summary.csv`, `summary.json` and `summary.svg`.
+    ///
+    /// # Errors
+    /// As [`SweepFolder::summary`], and [`Error::Io`] when a file cannot be written.
+    pub fn summarize(&self) -> Result<Summary> {
+        let summary = self.summary()?;
         self.write("summary.csv", &summary.csv())?;
         self.write("summary.json", &format!("{:#}\n", summary.json()))?;
-        self.write("summary.svg", &picture::means(&summary)?)?;
+        self.write("summary.svg", &summary.picture()?)?;
         Ok(summary)
     }
 

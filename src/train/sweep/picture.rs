@@ -1,79 +1,55 @@
 //! Means with their intervals by configuration, as SVG.
 
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-
 use super::summary::{Estimate, Row, Summary};
 use crate::error::Result;
-use crate::train::curves::undrawn;
+use crate::plot::{Axis, COLORS, Chart, Color, Legend, Mark, Point, Series};
 
 const HEIGHT: u32 = 420;
 /// Width of a configuration's place.
 const PLACE: u32 = 84;
 const MIN_WIDTH: u32 = 640;
-const AUC: RGBColor = RGBColor(31, 119, 180);
-const ACCURACY: RGBColor = RGBColor(214, 39, 40);
 
-/// Mean validation AUC and accuracy of each configuration, with 95 % intervals.
-///
-/// # Errors
-/// [`Error::Argument`](crate::Error::Argument) when it cannot be drawn.
-pub fn means(summary: &Summary) -> Result<String> {
-    let (what, labels) = labels(&summary.rows);
-    let places = u32::try_from(labels.len()).unwrap_or(u32::MAX);
-    let width = MIN_WIDTH.max(places.saturating_mul(PLACE).saturating_add(90));
-    let series: [(&str, RGBColor, f64, Vec<Option<Estimate>>); 2] = [
-        ("AUC", AUC, -0.08, summary.rows.iter().map(|row| row.auc).collect()),
-        ("accuracy", ACCURACY, 0.08, summary.rows.iter().map(|row| Some(row.accuracy)).collect()),
-    ];
-    let ends = |of: &Estimate| of.interval.map_or((of.mean, of.mean), |own| (own.low, own.high));
-    let all = series.iter().flat_map(|(.., own)| own.iter().flatten());
-    let (low, high) =
-        all.map(ends).fold((1.0f64, 0.0f64), |(low, high), own| (low.min(own.0), high.max(own.1)));
-    let (low, high) = ((low - 0.05).max(0.0), (high + 0.05).min(1.02));
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, (width, HEIGHT)).into_drawing_area();
-        area.fill(&WHITE).map_err(undrawn)?;
-        let mut chart = ChartBuilder::on(&area)
-            .caption("Validation at each run's best epoch: mean and 95 % interval", ("sans-serif", 18))
-            .margin(12)
-            .x_label_area_size(52)
-            .y_label_area_size(52)
-            .build_cartesian_2d(-0.5..labels.len() as f64 + 0.3, low..high)
-            .map_err(undrawn)?;
-        let mut mesh = chart.configure_mesh();
-        mesh.disable_x_mesh().x_labels(0).y_desc("AUC, accuracy").draw().map_err(undrawn)?;
-        let style = ("sans-serif", 13).into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Top));
-        let mut texts: Vec<(f64, i32, String)> =
-            labels.into_iter().enumerate().map(|(i, label)| (i as f64, 8, label)).collect();
-        texts.push((texts.len() as f64 / 2.0 - 0.5, 30, what));
-        let drawn = texts
-            .into_iter()
-            .map(|(x, down, text)| EmptyElement::at((x, low)) + Text::new(text, (0, down), style.clone()));
-        chart.draw_series(drawn).map_err(undrawn)?;
-        for (name, color, aside, estimates) in series {
-            let known = estimates.iter().enumerate().filter_map(|(i, own)| Some((i as f64 + aside, (*own)?)));
-            let lines = known.clone().map(|(x, own)| {
-                let (low, high) = ends(&own);
-                PathElement::new([(x, low), (x, high)], color.stroke_width(2))
-            });
-            chart.draw_series(lines).map_err(undrawn)?;
-            chart
-                .draw_series(known.map(|(x, own)| Circle::new((x, own.mean), 4, color.filled())))
-                .map_err(undrawn)?
-                .label(name)
-                .legend(move |(x, y)| Circle::new((x + 9, y), 4, color.filled()));
-        }
-        chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.8))
-            .border_style(BLACK.mix(0.3))
-            .draw()
-            .map_err(undrawn)?;
-        area.present().map_err(undrawn)?;
+impl Summary {
+    /// Mean validation AUC and accuracy of each configuration, with 95 % intervals, as SVG.
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) when it cannot be drawn.
+    pub fn picture(&self) -> Result<String> {
+        self.chart().svg()
     }
-    Ok(svg)
+
+    /// That picture before it is drawn.
+    pub fn chart(&self) -> Chart {
+        let (what, labels) = labels(&self.rows);
+        let count = u32::try_from(labels.len()).unwrap_or(u32::MAX);
+        let series = [
+            means("AUC", COLORS[0], -0.08, self.rows.iter().map(|row| row.auc)),
+            means("accuracy", COLORS[1], 0.08, self.rows.iter().map(|row| Some(row.accuracy))),
+        ];
+        let points = series.iter().flat_map(|own| &own.points);
+        let ends = points.map(|point| point.interval.unwrap_or((point.y, point.y)));
+        let (low, high) = ends.fold((1.0f64, 0.0f64), |(low, high), own| (low.min(own.0), high.max(own.1)));
+        let range = (-0.5, labels.len() as f64 + 0.3);
+        Chart {
+            title: "Validation at each run's best epoch: mean and 95 % interval".into(),
+            size: (MIN_WIDTH.max(count.saturating_mul(PLACE).saturating_add(90)), HEIGHT),
+            x: Axis { places: Some(labels), ..Axis::new(what, range) },
+            y: Axis::new("AUC, accuracy", ((low - 0.05).max(0.0), (high + 0.05).min(1.02))),
+            series: series.into(),
+            legend: Legend::Above,
+        }
+    }
+}
+
+/// A marker for each configuration, `aside` from the middle of its place.
+fn means(name: &str, color: Color, aside: f64, of: impl Iterator<Item = Option<Estimate>>) -> Series {
+    let known = of.enumerate().filter_map(|(i, own)| Some((i as f64 + aside, own?)));
+    let point = |(x, own): (f64, Estimate)| Point {
+        x,
+        y: own.mean,
+        interval: own.interval.map(|own| (own.low, own.high)),
+    };
+    Series { name: name.into(), color, mark: Mark::Circle, points: known.map(point).collect() }
 }
 
 /// What varies between the configurations, and for each its values; the frozen convolutions where nothing does.

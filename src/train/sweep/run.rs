@@ -1,13 +1,12 @@
 //! What a run's folder says of the run: how far it is, what varies, its best epoch.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::State;
 use crate::error::{Error, Result};
-use crate::train::{Config, RunFolder};
+use crate::train::{Config, Epoch, RunFolder};
 use crate::weights::Weights;
 
 /// What a sweep compares.
@@ -74,16 +73,16 @@ pub fn outcome(path: &Path, name: &str) -> Result<std::result::Result<Outcome, L
         let reason = format!("unfinished, {done} of {} epochs", config.hyper.epochs);
         return Ok(Err(Left { name: name.into(), reason }));
     }
-    let (best_epoch, auc, accuracy) = best(&folder)?;
+    let best = best(&folder)?;
     let (freeze, lr, batch) = (config.hyper.freeze, config.hyper.lr, config.hyper.batch);
     let (fold, split) = fold_of(&config.split);
     Ok(Ok(Outcome {
         name: name.into(),
         configuration: Configuration { freeze, lr, batch },
         replicate: Replicate { seed: config.hyper.seed, fold },
-        best_epoch,
-        auc,
-        accuracy,
+        best_epoch: best.epoch,
+        auc: best.validation.auc,
+        accuracy: best.validation.accuracy,
         shared: shared(&config, split)?,
     }))
 }
@@ -100,24 +99,10 @@ fn epochs_done(folder: &RunFolder) -> Result<usize> {
     text.ok_or_else(|| Error::format(&path, "is no checkpoint: its metadata has no epoch"))
 }
 
-/// The last epoch that the log calls best: its number, validation AUC and accuracy.
-fn best(folder: &RunFolder) -> Result<(usize, Option<f64>, f64)> {
-    let path = folder.metrics();
-    let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
-    let mut best = None;
-    for line in text.lines() {
-        let line: Value =
-            serde_json::from_str(line).map_err(|e| Error::format(&path, format!("a line is broken: {e}")))?;
-        if line["kind"] == "epoch" && line["best"] == true {
-            best = Some(line);
-        }
-    }
-    let line = best.ok_or_else(|| Error::format(&path, "has no best epoch"))?;
-    let epoch = line["epoch"].as_u64().and_then(|epoch| usize::try_from(epoch).ok());
-    match (epoch, line["validation"]["accuracy"].as_f64()) {
-        (Some(epoch), Some(accuracy)) => Ok((epoch, line["validation"]["auc"].as_f64(), accuracy)),
-        _ => Err(Error::format(&path, "its best epoch has no figures of validation")),
-    }
+/// The last epoch that the log calls best.
+fn best(folder: &RunFolder) -> Result<Epoch> {
+    let best = folder.epochs()?.into_iter().rfind(|epoch| epoch.best);
+    best.ok_or_else(|| Error::format(&folder.metrics(), "has no best epoch"))
 }
 
 /// The fold's number in a split's description, and the description without it.
