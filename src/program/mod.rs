@@ -22,8 +22,6 @@ mod tuning;
 pub(crate) use crop::crop_bytes;
 pub use crop::{Crop, Input, Mean, Normalization, Samples};
 pub use describe::StepSummary;
-#[cfg(any(feature = "cpu", feature = "cuda", feature = "sim"))]
-pub(crate) use fold::fixed_filters;
 pub use fold::{BatchNorm, FoldedBatchNorm};
 pub use gradient::LogitGradient;
 pub use schedule::{Gpu, Tile, Tiling};
