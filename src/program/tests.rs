@@ -22,6 +22,9 @@ fn every_program() -> Vec<Program> {
         all.extend([0, 3, 8, 94].map(|freeze| for_training(size, freeze, Target::cpu())));
         all.extend([0, 3, 94].map(|freeze| for_training(size, freeze, gpu_target())));
     }
+    for freeze in [0, 8, 69] {
+        all.extend([Target::cpu(), gpu_target()].map(|target| with_auxiliary_head(freeze, target)));
+    }
     all
 }
 
@@ -29,6 +32,14 @@ fn every_program() -> Vec<Program> {
 fn for_training(size: (usize, usize), freeze: usize, target: Target) -> Program {
     let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
     let training = Some(Training { freeze, recompute: freeze == 8, ..Training::default() });
+    Program::lower(&network, &Options { training, ..Options::new(2, target) }).unwrap()
+}
+
+/// For training with the auxiliary head.
+fn with_auxiliary_head(freeze: usize, target: Target) -> Program {
+    let network = Network::inception_v3((299, 347), 1, AvgPoolPadding::Include).unwrap();
+    let training =
+        Some(Training { freeze, recompute: freeze == 8, auxiliary: Some(0.4), ..Training::default() });
     Program::lower(&network, &Options { training, ..Options::new(2, target) }).unwrap()
 }
 

@@ -30,8 +30,12 @@ pub fn program(
     device: &Device,
 ) -> anyhow::Result<Program> {
     let network = super::network(weights, size)?;
-    let training =
-        Some(Training { freeze: options.freeze, recompute: options.recompute, ..Training::default() });
+    let training = Some(Training {
+        freeze: options.freeze,
+        recompute: options.recompute,
+        auxiliary: options.aux_weight,
+        ..Training::default()
+    });
     let fusion = options.fuse.into();
     let options = nodal::program::Options {
         fusion,

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::LearnedSet;
 use super::filters::{LearnedFilters, Transposed, phases};
 use super::op::{GradientCopy, PoolBackward, TrainOp};
-use crate::network::{MapShape, Network};
-use crate::program::lower::Lowering;
+use crate::network::{LayerId, MapShape, Network, Op};
+use crate::program::lower::{Lowering, Value};
 use crate::program::step::{Conv2d, ConvPart, Epilogue, Filters, Pool2d, PoolKind, StepOp};
 use crate::program::{BufferId, Role, View};
 
@@ -23,12 +23,12 @@ pub(super) fn append(lowering: &mut Lowering<'_>, network: &Network, learned: &L
         contributions: Vec::new(),
         last: logits.ready,
     };
-    let gradient = backward.gradient(lowering, logits.view);
-    let loss = View { buffer: learned.loss, channel: 0, channels: 1 };
-    let targets = lowering.whole(learned.targets);
-    let op = TrainOp::Loss { logits: logits.view, targets, loss, gradient };
-    lowering.push("loss", logits.ready, StepOp::Train(op));
-    backward.contributions.push((gradient, logits.ready));
+    backward.loss(lowering, "loss", logits, (learned.targets, learned.loss));
+    if let (Some(own), Some(layer)) = (learned.auxiliary, auxiliary_logits(network)) {
+        // Beside the other: filters of data gradients are packed at that level.
+        let logits = Value { ready: logits.ready, ..lowering.value(layer) };
+        backward.loss(lowering, "auxiliary loss", logits, (own.targets, own.loss));
+    }
     for step in forward.iter().rev() {
         backward.step(lowering, &step.name, &step.op);
     }
@@ -46,6 +46,11 @@ pub(super) fn append(lowering: &mut Lowering<'_>, network: &Network, learned: &L
         controls: lowering.whole(learned.controls),
     };
     lowering.push("update", backward.last + 2, StepOp::Train(op));
+}
+
+/// The layer whose outputs the auxiliary head's loss is of.
+fn auxiliary_logits(network: &Network) -> Option<LayerId> {
+    network.layers.iter().position(|layer| layer.is_auxiliary() && layer.op == Op::Linear)
 }
 
 /// Views of the forward pass that depend on something that learns.
@@ -83,12 +88,27 @@ struct Backward<'a> {
 }
 
 impl Backward<'_> {
+    /// The loss of `logits` by the targets in one buffer, written to the other: where a gradient begins.
+    fn loss(
+        &mut self,
+        lowering: &mut Lowering<'_>,
+        name: &str,
+        logits: Value,
+        (targets, loss): (BufferId, BufferId),
+    ) {
+        let gradient = self.gradient(lowering, logits.view);
+        let (targets, loss) = (lowering.whole(targets), lowering.whole(loss));
+        let op = TrainOp::Loss { logits: logits.view, targets, loss, gradient };
+        self.push(lowering, name, logits.ready, op, Some(gradient));
+    }
+
     fn step(&mut self, lowering: &mut Lowering<'_>, name: &str, op: &StepOp) {
         match op {
             StepOp::Linear { layer, input, output, .. } => {
                 let (dy, level) = self.incoming(lowering, *output);
                 let (dx, level, _) = self.outgoing(lowering, *input, level);
-                let (parameters, gradients) = self.learning(&super::linear(layer));
+                let own = super::linear(layer).map(|name| self.learning(&[name]));
+                let (parameters, gradients) = (own.map(|(of, _)| of), own.map(|(_, of)| of));
                 let (layer, input) = (layer.clone(), *input);
                 let op = TrainOp::LinearBackward { layer, input, dy, dx, parameters, gradients };
                 self.push(lowering, name, level, op, dx);
