@@ -53,8 +53,8 @@ pub struct Learning {
     /// Share of the features that is dropped before the last layer [default: 0]
     #[arg(long, value_name = "X")]
     dropout: Option<f32>,
-    /// Weight of the auxiliary head's loss, 0.4 as torchvision's users have it; the weights must have that head (AuxLogits), inputs at
-    /// least 299 pixels [default: no auxiliary head]
+    /// Train the auxiliary head (AuxLogits) too, its loss counting this much, usually 0.4; the weights must have it, and inputs 299
+    /// pixels at least. Losses that are shown stay the last layer's [default: no auxiliary head]
     #[arg(long, value_name = "X")]
     aux_weight: Option<f32>,
     /// Share of each label that all classes get [default: 0]
