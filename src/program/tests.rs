@@ -32,6 +32,9 @@ fn every_program() -> Vec<Program> {
             all.extend([Target::cpu(), gpu_target()].map(|target| for_gradient(size, layer, target)));
         }
     }
+    for freeze in [0, 8, 69] {
+        all.extend([Target::cpu(), gpu_target()].map(|target| with_auxiliary_head(freeze, target)));
+    }
     all
 }
 
@@ -46,6 +49,14 @@ fn for_training(size: (usize, usize), freeze: usize, target: Target) -> Program 
 fn for_gradient(size: (usize, usize), layer: &str, target: Target) -> Program {
     let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
     Program::lower(&network, &Options { gradient: Some(layer.into()), ..Options::new(2, target) }).unwrap()
+}
+
+/// For training with the auxiliary head.
+fn with_auxiliary_head(freeze: usize, target: Target) -> Program {
+    let network = Network::inception_v3((299, 347), 1, AvgPoolPadding::Include).unwrap();
+    let training =
+        Some(Training { freeze, recompute: freeze == 8, auxiliary: Some(0.4), ..Training::default() });
+    Program::lower(&network, &Options { training, ..Options::new(2, target) }).unwrap()
 }
 
 /// A card of 28 multiprocessors with two tiles.
