@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help nvrtc build demo test check report-check bench reference peers peers-train gpu-bundle fuzz clean
+.PHONY: help nvrtc build demo study test check report-check bench reference peers peers-train gpu-bundle fuzz clean
 
 NODAL := $(or $(CARGO_TARGET_DIR),target)/release/nodal
 DEMO := target/demo
@@ -41,6 +41,9 @@ demo: build ## the whole story: fine-tune on the crops, validate, classify, repl
 	$(NODAL) verify --device cpu --reference tests/reference/train-logit-freeze3.safetensors | tail -7
 	$(NODAL) verify --device sim --reference tests/reference/eval-75x75.safetensors | tail -4
 	$(NODAL) bench --weights $(DEMO)/weights.safetensors --size 299 --image $(CROPS)/grass/grass-000.jpg | tail -10
+
+study: build ## the study of made-up crops from one script: train, evaluate, readers, cohort, sweep, report (target/study/report.html)
+	NODAL=$(NODAL) examples/study.sh target/study
 
 test: cargo nvrtc ## run all tests
 	cargo test --workspace

@@ -68,6 +68,31 @@ fn layers_have_torchvisions_shapes_and_work() {
 }
 
 #[test]
+fn the_auxiliary_head_is_torchvisions() {
+    let manifest = manifest();
+    let network = network((299, 299), 1000).unwrap().with_auxiliary_head(true).unwrap();
+    let ours: BTreeMap<_, _> = network.parameters().into_iter().map(|p| (p.name, p.shape)).collect();
+    let all = manifest["state_dict"].as_object().unwrap().iter();
+    let expected: BTreeMap<_, _> = all
+        .filter(|(name, _)| !name.ends_with("num_batches_tracked"))
+        .map(|(name, shape)| (name.clone(), numbers(shape)))
+        .collect();
+    assert_eq!(ours, expected);
+    let rows = manifest["layers"].as_array().unwrap().iter();
+    for row in rows.filter(|row| row["name"].as_str().unwrap().starts_with("AuxLogits.")) {
+        let layer = network.layer(row["name"].as_str().unwrap()).unwrap();
+        let (input, output) = (network.layers[layer.inputs[0]].output, layer.output);
+        assert_eq!(vec![input.c, input.h, input.w], numbers(&row["input"]), "{}", layer.name);
+        assert_eq!(vec![output.c, output.h, output.w], numbers(&row["output"]), "{}", layer.name);
+    }
+    assert_eq!(network.layers.last().unwrap().name, "fc");
+    assert_eq!((network.convolutions().count(), network.learning_convolutions(3).count()), (94, 93));
+    let without = network.with_auxiliary_head(false).unwrap();
+    assert!(network.has_auxiliary_head() && !without.has_auxiliary_head());
+    assert_eq!(without.parameter_count() as u64, manifest["parameters_without_aux"].as_u64().unwrap());
+}
+
+#[test]
 fn inputs_from_75_pixels_on_are_taken() {
     for (size, last) in [((75, 75), (1, 1)), ((75, 299), (1, 8)), ((107, 139), (2, 3)), ((299, 299), (8, 8))]
     {

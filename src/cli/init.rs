@@ -19,6 +19,9 @@ pub struct Options {
     /// Names of the classes, two for one logit [default: negative,positive, or class 0, class 1, …]
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     class_names: Vec<String>,
+    /// With an auxiliary head, which `nodal train --aux-weight` can use
+    #[arg(long)]
+    aux_logits: bool,
     /// Input size the weights are for: 299 or HxW
     #[arg(long, default_value = "299", value_parser = super::parse_size, value_name = "SIZE")]
     size: (usize, usize),
@@ -30,6 +33,7 @@ pub struct Options {
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     super::check_output(&options.output)?;
     let network = Network::inception_v3(options.size, options.classes, AvgPoolPadding::Include)?;
+    let network = network.with_auxiliary_head(options.aux_logits)?;
     let mut weights = Weights::random(options.seed, &network.parameters())?;
     Preprocess { size: options.size, ..Preprocess::default() }.note(&mut weights);
     if !options.class_names.is_empty() {

@@ -188,6 +188,11 @@ pub fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
     print(&format!("{value:#}\n"))
 }
 
+/// A float32 in as few digits as tell it from its neighbours.
+pub fn number(value: f32) -> serde_json::Value {
+    value.to_string().parse::<f64>().map_or(serde_json::Value::Null, serde_json::Value::from)
+}
+
 /// A table with `header`, its columns from `numbers` on aligned to the right.
 pub fn table(header: &[&str], numbers: usize) -> Table {
     let mut table = Table::new();

@@ -29,6 +29,9 @@ pub struct Options {
     /// Take what the backward pass reads again instead of keeping it, with --train: less memory, more work
     #[arg(long, requires = "train")]
     recompute: bool,
+    /// Weight of an auxiliary head's loss, with --train [default: no auxiliary head]
+    #[arg(long, requires = "train", value_name = "X")]
+    aux_weight: Option<f32>,
     /// How much is fused
     #[arg(long, default_value = "full")]
     fuse: Fuse,
@@ -65,6 +68,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let training = options.train.then_some(Training {
         freeze: options.freeze,
         recompute: options.recompute,
+        auxiliary: options.aux_weight,
         ..Training::default()
     });
     let lowering = nodal::program::Options {

@@ -70,7 +70,7 @@ fn as_json(rows: &[Row], classes: &[String]) -> Value {
             Ok(prediction) => {
                 let named = classes.iter().zip(&prediction.probabilities);
                 let probabilities: Map<String, Value> =
-                    named.map(|(name, p)| (name.clone(), number(*p))).collect();
+                    named.map(|(name, p)| (name.clone(), super::number(*p))).collect();
                 about.insert("class".into(), classes[prediction.class].clone().into());
                 about.insert("probabilities".into(), probabilities.into());
             }
@@ -83,11 +83,6 @@ fn as_json(rows: &[Row], classes: &[String]) -> Value {
 /// What may be known of a crop beside its file, by the columns' names.
 fn known(sample: &Sample) -> [(&'static str, &Option<String>); 3] {
     [("node", &sample.node), ("patient", &sample.patient), ("label", &sample.label)]
-}
-
-/// A float32 in as few digits as tell it from its neighbours.
-fn number(p: f32) -> Value {
-    p.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }
 
 fn as_csv(rows: &[Row], classes: &[String]) -> anyhow::Result<String> {

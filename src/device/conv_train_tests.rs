@@ -216,7 +216,8 @@ fn taps_first(filters: &[f32], c: usize, k: usize) -> Vec<f64> {
 /// Every convolution of a training program by channels and window, siblings together.
 fn network_cases() -> Vec<Case> {
     let network = Network::inception_v3((299, 299), 1, AvgPoolPadding::Include).unwrap();
-    let options = Options { training: Some(Training::default()), ..Options::new(2, Target::cpu()) };
+    let training = Some(Training { auxiliary: Some(0.4), ..Training::default() });
+    let options = Options { training, ..Options::new(2, Target::cpu()) };
     let program = Program::lower(&network, &options).unwrap();
     let mut seen = std::collections::HashSet::new();
     let mut cases = Vec::new();
@@ -225,7 +226,9 @@ fn network_cases() -> Vec<Case> {
         let parts: Vec<usize> = conv.parts.iter().map(|part| part.output.channels).collect();
         if seen.insert((conv.input.channels, parts.clone(), conv.window)) {
             let i = cases.len();
-            let shape = MapShape { c: conv.input.channels, h: 4 + i % 3, w: 6 + i % 5 };
+            // A window without padding needs as many rows.
+            let h = (4 + i % 3).max(conv.window.kernel.0 - 2 * conv.window.padding.0);
+            let shape = MapShape { c: conv.input.channels, h, w: 6 + i % 5 };
             let images = [1, 2, 3, 2][i % 4];
             cases.push(Case { batch: images + i % 2, images, shape, window: conv.window, parts });
         }
@@ -256,6 +259,8 @@ fn other_cases() -> Vec<Case> {
         case(2, (32, 40, 3), window((7, 1), (1, 1), (3, 0)), &[48]),
         case(3, (16, 2, 3), window((7, 1), (1, 1), (3, 0)), &[16]),
         case(2, (48, 2, 3), window((5, 5), (1, 1), (2, 2)), &[16]),
+        case(3, (32, 5, 5), window((5, 5), (1, 1), (0, 0)), &[48]),
+        case(2, (16, 6, 9), window((5, 5), (1, 1), (0, 0)), &[80]),
         case(2, (16, 9, 7), window((3, 2), (2, 1), (1, 0)), &[32]),
         case(1, (16, 150, 3), window((3, 3), (1, 1), (1, 1)), &[16]),
         case(1, (16, 3, 310), window((3, 3), (1, 1), (1, 1)), &[16]),

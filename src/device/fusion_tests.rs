@@ -46,8 +46,9 @@ impl Layers {
     }
 }
 
-/// A stem, a block with an average pool, one with a maximum pool and stride 2, one whose branch splits.
-fn network() -> Network {
+/// A stem, a block with an average pool, one with a maximum pool and stride 2, one whose branch splits; with `auxiliary` a head of the
+/// first block too.
+fn network(auxiliary: bool) -> Network {
     let window = super::tests::window;
     let (one, whole) = (window((1, 1), (1, 1), (0, 0)), window((3, 3), (1, 1), (1, 1)));
     let half = window((3, 3), (2, 2), (0, 0));
@@ -64,6 +65,14 @@ fn network() -> Network {
     let c = all.add("a.pool", Op::AvgPool(whole), &[pool], 48);
     let c = all.conv("a.branch_pool", c, 16, one);
     let block = all.concat("a", &[a, b, c]);
+
+    if auxiliary {
+        let pool = all.add("AuxLogits.pool", Op::AvgPool(window((2, 3), (2, 1), (0, 0))), &[block], 96);
+        let a = all.conv("AuxLogits.conv0", pool, 32, one);
+        let a = all.conv("AuxLogits.conv1", a, 48, window((3, 5), (1, 1), (0, 0)));
+        let features = all.add("AuxLogits.avgpool", Op::GlobalAvgPool, &[a], 48);
+        all.add("AuxLogits.fc", Op::Linear, &[features], CLASSES);
+    }
 
     let a = all.conv("b.branch7x7_1", block, 32, one);
     let a = all.conv("b.branch7x7_2", a, 32, window((1, 7), (1, 1), (0, 3)));
@@ -91,13 +100,13 @@ struct Given {
     maps: BTreeMap<String, Vec<f32>>,
 }
 
-fn step(device: &Device, freeze: usize, fusion: Fusion) -> Given {
-    let network = network();
+fn step(device: &Device, freeze: usize, auxiliary: Option<f32>, fusion: Fusion) -> Given {
+    let network = network(auxiliary.is_some());
     let weights = Weights::random(11, &network.parameters()).unwrap();
     let options = Options {
         fusion,
         keep: Keep::Layers,
-        training: Some(Training { freeze, dropout: 0.25, ..Training::default() }),
+        training: Some(Training { freeze, dropout: 0.25, auxiliary, ..Training::default() }),
         ..Options::new(BATCH, device.target())
     };
     let program = Program::lower(&network, &options).unwrap();
@@ -108,7 +117,7 @@ fn step(device: &Device, freeze: usize, fusion: Fusion) -> Given {
     let target = |i: usize| if i / CLASSES % CLASSES == i % CLASSES { 1.0 / IMAGES as f32 } else { 0.0 };
     let targets: Vec<f32> = (0..IMAGES * CLASSES).map(target).collect();
     let controls = Controls { lr: 0.0, ..Controls::default() };
-    let loss = engine.train_step(IMAGES, &targets, &controls).unwrap().loss;
+    let loss = engine.train_step(IMAGES, &targets, &controls).unwrap().total_loss();
     let learned = engine.program().learned.clone().unwrap().parameters;
     let parameter = |name: String| (name.clone(), engine.gradient(&name).unwrap().data().to_vec());
     let names = engine.program().outputs.iter().map(|(name, _)| name.clone());
@@ -139,10 +148,12 @@ fn same(
 
 #[test]
 fn fusion_changes_no_gradient() {
-    for (device, freeze) in
-        super::tests::devices().into_iter().flat_map(|d| [0, 1, 4].map(|f| (d.clone(), f)))
+    let cases = [(0, None), (1, None), (4, None), (0, Some(0.4)), (5, Some(0.75))];
+    for (device, (freeze, auxiliary)) in
+        super::tests::devices().into_iter().flat_map(|d| cases.map(|case| (d.clone(), case)))
     {
-        let [fused, alone] = [Fusion::Full, Fusion::None].map(|fusion| step(&device, freeze, fusion));
+        let [fused, alone] =
+            [Fusion::Full, Fusion::None].map(|fusion| step(&device, freeze, auxiliary, fusion));
         let loss = f64::from(alone.loss) / f64::from(fused.loss) - 1.0;
         assert!(loss.abs() <= BOUND, "{device}, freeze {freeze}: loss {} and {}", fused.loss, alone.loss);
         assert_eq!(alone.parameters.len(), fused.parameters.len());

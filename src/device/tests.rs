@@ -222,6 +222,7 @@ const RELU: Epilogue = Epilogue::BiasRelu;
 #[test]
 fn every_convolution_of_the_network() {
     let network = Network::inception_v3((299, 299), 1, AvgPoolPadding::Include).unwrap();
+    let network = network.with_auxiliary_head(true).unwrap();
     let mut seen = std::collections::BTreeSet::new();
     for layer in &network.layers {
         let Op::BasicConv2d(w) = layer.op else { continue };
@@ -303,6 +304,7 @@ fn pools() {
         ((5, 8), window((3, 3), (1, 1), (1, 1))),
         ((1, 1), window((3, 3), (1, 1), (1, 1))),
         ((4, 9), window((3, 2), (1, 2), (1, 0))),
+        ((17, 23), window((5, 5), (3, 3), (0, 0))),
     ];
     for (device, ((h, w), window)) in devices().into_iter().flat_map(|d| cases.map(|case| (d.clone(), case)))
     {

@@ -2,22 +2,31 @@
 
 use super::Engine;
 use crate::error::{Error, Result};
-use crate::program::{BufferId, Controls, Learned, LearnedSet, View};
+use crate::program::{AuxiliaryLoss, BufferId, Controls, Learned, LearnedSet, View};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 
 /// What one step gave.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepResult {
-    /// The batch's loss before the update.
+    /// The batch's loss before the update, that of the last layer alone.
     pub loss: f32,
+    /// What the auxiliary head adds to it, its weight included, where there is that head.
+    pub auxiliary_loss: Option<f32>,
     /// L2 norm of all gradients before clipping.
     pub gradient_norm: f32,
 }
 
+impl StepResult {
+    /// All that was minimised.
+    pub fn total_loss(&self) -> f32 {
+        self.loss + self.auxiliary_loss.unwrap_or(0.0)
+    }
+}
+
 impl Engine {
     /// Trains on the first `images` images of the input: forward, loss, backward, update. `targets` are N·max(K, 2) weights t of the
-    /// loss −Σ t·log p; for the mean cross-entropy 1/N at the image's class and 0 elsewhere.
+    /// loss −Σ t·log p; for the mean cross-entropy 1/N at the image's class and 0 elsewhere. An auxiliary head has the same, times its weight.
     ///
     /// # Errors
     /// [`Error::Argument`] when the program does not train; [`Error::Shape`] for more images than the batch, none, or another number of
@@ -34,10 +43,19 @@ impl Engine {
             });
         }
         self.executor.write(learned.targets, 0, targets)?;
+        if let Some(AuxiliaryLoss { weight, targets: room, .. }) = learned.auxiliary {
+            let weighted: Vec<f32> = targets.iter().map(|target| weight * target).collect();
+            self.executor.write(room, 0, &weighted)?;
+        }
         self.executor.write(learned.controls, 0, &controls.words())?;
         self.executor.run(images)?;
         let value = |buffer| self.flat(View { buffer, channel: 0, channels: 1 });
-        Ok(StepResult { loss: value(learned.loss)?[0], gradient_norm: value(learned.norm)?[0] })
+        let auxiliary_loss = learned.auxiliary.map(|own| value(own.loss)).transpose()?.map(|loss| loss[0]);
+        Ok(StepResult {
+            loss: value(learned.loss)?[0],
+            auxiliary_loss,
+            gradient_norm: value(learned.norm)?[0],
+        })
     }
 
     /// The parameter called `name`, which learns, as it is now.

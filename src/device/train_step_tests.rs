@@ -11,13 +11,21 @@ const CLASSES: usize = 2;
 /// The last maps are single pixels.
 const SMALL: (usize, usize) = (75, 81);
 
+/// The smallest for which the auxiliary head has an output, which is one pixel.
+const AUXILIARY: (usize, usize) = (299, 299);
+
 /// An engine that trains on [`BATCH`] images of `size`.
 fn engine(size: (usize, usize), freeze: usize, threads: usize) -> Engine {
+    engine_with(size, Training { freeze, ..Training::default() }, threads)
+}
+
+/// As `training` says.
+fn engine_with(size: (usize, usize), training: Training, threads: usize) -> Engine {
     let network = Network::inception_v3(size, CLASSES, AvgPoolPadding::Include).unwrap();
+    let network = network.with_auxiliary_head(training.auxiliary.is_some()).unwrap();
     let weights = Weights::random(5, &network.parameters()).unwrap();
     let device = Device::Cpu { threads, isa: None };
-    let training = Some(Training { freeze, ..Training::default() });
-    let options = Options { training, ..Options::new(BATCH, device.target()) };
+    let options = Options { training: Some(training), ..Options::new(BATCH, device.target()) };
     let program = Program::lower(&network, &options).unwrap();
     Engine::new(program, &weights, &device).unwrap()
 }
@@ -33,17 +41,16 @@ fn step(engine: &mut Engine, images: usize, controls: &Controls) -> StepResult {
 }
 
 /// Everything that training changes, by its bits, after a few steps; all of it finite.
-fn trained(freeze: usize, threads: usize) -> Vec<u32> {
-    let mut engine = engine(SMALL, freeze, threads);
+fn trained(mut engine: Engine) -> Vec<u32> {
     let controls = Controls { momentum: 0.9, weight_decay: 1e-4, ..Controls::default() };
     let mut all = Vec::new();
     for images in [BATCH, BATCH - 1, BATCH] {
         let result = step(&mut engine, images, &controls);
-        all.extend([result.loss, result.gradient_norm]);
+        all.extend([result.total_loss(), result.gradient_norm]);
     }
     let tensors = engine.trained().unwrap().into_iter().chain(engine.momenta().unwrap());
     for (name, tensor) in tensors {
-        assert!(tensor.data().iter().all(|x| x.is_finite()), "freeze {freeze}: {name}");
+        assert!(tensor.data().iter().all(|x| x.is_finite()), "{name}");
         all.extend(tensor.data());
     }
     all.iter().map(|x| x.to_bits()).collect()
@@ -52,30 +59,66 @@ fn trained(freeze: usize, threads: usize) -> Vec<u32> {
 #[test]
 fn a_step_has_the_same_bits_with_any_number_of_threads() {
     for freeze in [3, 0] {
-        let one = trained(freeze, 1);
-        assert!(trained(freeze, 1) == one, "freeze {freeze}: another run");
-        assert!(trained(freeze, 2) == one, "freeze {freeze}: two threads");
-        assert!(trained(freeze, 3) == one, "freeze {freeze}: three threads");
+        let one = trained(engine(SMALL, freeze, 1));
+        assert!(trained(engine(SMALL, freeze, 1)) == one, "freeze {freeze}: another run");
+        assert!(trained(engine(SMALL, freeze, 2)) == one, "freeze {freeze}: two threads");
+        assert!(trained(engine(SMALL, freeze, 3)) == one, "freeze {freeze}: three threads");
     }
+    let auxiliary =
+        |recompute| Training { freeze: 60, auxiliary: Some(0.4), recompute, ..Training::default() };
+    let one = trained(engine_with(AUXILIARY, auxiliary(false), 1));
+    let other = trained(engine_with(AUXILIARY, auxiliary(true), 2));
+    assert!(other == one, "auxiliary head, two threads, maps taken again");
 }
 
 /// With g the gradient at w, (L(w + εg) − L(w − εg)) / 2ε is ‖g‖²: the whole backward pass at once. The bound is for what the loss
 /// curves on the way and what w ± εg loses in float32: the loss changes by two hundredths of itself.
 #[test]
 fn the_gradient_is_the_slope_of_the_loss() {
-    let size = (139, 131);
-    for freeze in [3, 0] {
-        let StepResult { loss, gradient_norm } =
-            step(&mut engine(size, freeze, 2), BATCH, &Controls { lr: 0.0, ..Controls::default() });
+    let small = (139, 131);
+    let cases = [(small, 3, None), (small, 0, None), (AUXILIARY, 50, Some(0.4))];
+    for (size, freeze, auxiliary) in cases {
+        let engine = || engine_with(size, Training { freeze, auxiliary, ..Training::default() }, 2);
+        let still = Controls { lr: 0.0, ..Controls::default() };
+        let result = step(&mut engine(), BATCH, &still);
+        let (loss, gradient_norm) = (result.total_loss(), result.gradient_norm);
+        assert_eq!(result.auxiliary_loss.is_some(), auxiliary.is_some());
         let slope = gradient_norm * gradient_norm;
         let width = 0.02 * loss / slope;
         let [down, up] = [width, -width].map(|lr| {
-            let mut engine = engine(size, freeze, 2);
+            let mut engine = engine();
             step(&mut engine, BATCH, &Controls { lr, ..Controls::default() });
-            step(&mut engine, BATCH, &Controls { lr: 0.0, ..Controls::default() }).loss
+            step(&mut engine, BATCH, &still).total_loss()
         });
         let measured = (up - down) / (2.0 * width);
         assert!((measured / slope - 1.0).abs() <= 0.05, "freeze {freeze}: {measured} for {slope}");
+    }
+}
+
+/// With twice the weight the head's own gradients and what it adds to the loss are twice what they were, to the bit; the gradients of
+/// what stands behind `Mixed_6e` on the way to the last layer are untouched by it, those before are not.
+#[test]
+fn the_auxiliary_head_teaches_what_it_reads() {
+    let gradients = |auxiliary| {
+        let training = Training { freeze: 66, auxiliary, ..Training::default() };
+        let mut engine = engine_with(AUXILIARY, training, 2);
+        let result = step(&mut engine, BATCH, &Controls { lr: 0.0, ..Controls::default() });
+        let learned = engine.program().learned.clone().unwrap().parameters;
+        let of = |name: String| (name.clone(), engine.gradient(&name).unwrap().data().to_vec());
+        let all: std::collections::BTreeMap<_, _> = learned.into_iter().map(|own| of(own.name)).collect();
+        (result, all)
+    };
+    let ((without, none), (one, once), (two, twice)) =
+        (gradients(None), gradients(Some(0.375)), gradients(Some(0.75)));
+    assert_eq!((without.loss, without.auxiliary_loss), (one.loss, None));
+    assert_eq!(one.auxiliary_loss.map(|loss| 2.0 * loss), two.auxiliary_loss);
+    for (name, once) in &once {
+        let doubled: Vec<f32> = once.iter().map(|x| 2.0 * x).collect();
+        match name.split('.').next() {
+            Some("AuxLogits") => assert!(doubled == twice[name] && !none.contains_key(name), "{name}"),
+            Some("Mixed_6e") => assert!(*once != none[name] && *once != twice[name], "{name}"),
+            _ => assert!(*once == none[name], "{name}"),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::program::{
     BufferId, Conv2d, Conv2dGroup, Epilogue, Filters as From, Layout, Phase, Program, Tile, Tiling, View,
 };
-use crate::program::{MAX_GROUP, STEP_TERMS, fixed_filters, packed_values, tiles};
+use crate::program::{MAX_GROUP, STEP_TERMS, packed_values, tiles};
 use crate::weights::Weights;
 
 const fn tile(pixels: usize, channels: usize, groups: usize) -> Tile {
@@ -61,7 +61,7 @@ pub(super) fn constants(program: &Program, weights: &Weights, group: &Conv2dGrou
         let first = values.len();
         values.resize(first + filters.values(), 0.0);
         let (mut k, mut bias) = (0, Vec::with_capacity(conv.output_channels()));
-        for (source, folded) in fixed_filters(conv, weights)? {
+        for (source, folded) in conv.fixed_filters(weights)? {
             for (filter, scale) in source.chunks_exact(conv.terms()).zip(&folded.scale) {
                 filters.put(&mut values[first..], k, filter, *scale);
                 k += 1;

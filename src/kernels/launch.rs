@@ -143,7 +143,7 @@ impl Launches {
             StepOp::Linear { input, output, learned, .. } => {
                 let (c, k) = (input.channels, output.channels);
                 let values = match learned {
-                    Some(all) => linear::learned(*all, c, k).map(|own| conv2d::whole(&self.program, own)),
+                    Some(learned) => learned.map(|own| conv2d::whole(&self.program, own)),
                     None => linear::fixed(c, k, constants),
                 };
                 linear::launch(view(*input), view(*output), values)
@@ -172,8 +172,8 @@ impl Launches {
             StepOp::Conv2dGroup(group) if !conv2d::fits(&self.program, group) => {
                 return refuse("the convolution kernels do not take this shape");
             }
-            StepOp::Linear { learned: Some(all), .. } if !all.channel.is_multiple_of(4) => {
-                return refuse("the kernel of the last layer takes parameters at multiples of four only");
+            StepOp::Linear { learned: Some([weight, _]), .. } if !weight.channel.is_multiple_of(4) => {
+                return refuse("the kernel of the last layer takes weights at multiples of four only");
             }
             StepOp::Concat { inputs, .. } if inputs.len() > elementwise::MAX_INPUTS => {
                 return refuse("more inputs than the concat kernel takes");

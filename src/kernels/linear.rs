@@ -3,7 +3,6 @@
 use super::launch::{Kernel, Launch, Pointer};
 use super::parameters::{MapView, Parameters, constant};
 use crate::error::Result;
-use crate::program::View;
 use crate::weights::Weights;
 
 pub(super) const LINEAR: Kernel = Kernel { module: "linear", name: "linear_forward_f32", threads: 256 };
@@ -16,12 +15,6 @@ pub(super) fn constants(weights: &Weights, layer: &str) -> Result<Vec<f32>> {
     let mut values = weights.f32(&format!("{layer}.weight"))?.into_owned();
     values.extend(weights.f32(&format!("{layer}.bias"))?.iter());
     Ok(values)
-}
-
-/// Weight [K,C] and bias [K] by themselves, where they stand one behind the other in `parameters`.
-pub(super) fn learned(parameters: View, c: usize, k: usize) -> [View; 2] {
-    let weight = View { channels: k * c, ..parameters };
-    [weight, View { channel: weight.channel + k * c, channels: k, ..parameters }]
 }
 
 /// Weight and bias among the constants.

@@ -2,7 +2,6 @@
 
 use super::conv2d::whole;
 use super::launch::{Kernel, Launch};
-use super::linear::learned;
 use super::parameters::{MapView, Parameters};
 use crate::program::{Program, View};
 
@@ -16,13 +15,12 @@ const THREADS: usize = 64;
 pub(super) fn launch(
     program: &Program,
     (input, dy, dx): (View, View, Option<View>),
-    (parameters, gradients): (View, View),
+    [weight, dw, db]: [View; 3],
     images: usize,
 ) -> Launch {
     let map = |view| MapView::new(program, view, images);
     let (x, dy) = (map(input), map(dy));
     let (c, k) = (x.shape.c, dy.shape.c);
-    let ([weight, _], [dw, db]) = (learned(parameters, c, k), learned(gradients, c, k));
     let rows = k + if dx.is_some() { images } else { 0 };
     Parameters::default()
         .map(&x)

@@ -31,8 +31,8 @@ pub(super) fn refusal(program: &Program, op: &TrainOp) -> Option<&'static str> {
             (!batch_norm::fits(op)).then_some("the kernels of batch norm take quads of channels only")
         }
         TrainOp::LinearBackward { input, parameters, gradients, .. } => {
-            let fits = input.channels.is_multiple_of(4) && aligned(&[*parameters, *gradients]);
-            (!fits).then_some("the kernel of the last layer takes parameters at multiples of four only")
+            let fits = input.channels.is_multiple_of(4) && aligned(&[parameters[0], gradients[0]]);
+            (!fits).then_some("the kernel of the last layer takes weights at multiples of four only")
         }
         TrainOp::GradientNorm { gradients, .. } => (!aligned(&[*gradients])).then_some(UNALIGNED),
         TrainOp::Update { parameters, gradients, momentum, .. } => {
@@ -94,7 +94,8 @@ pub(super) fn launch(program: &Program, op: &TrainOp, images: usize, constants: 
             pool2d_backward::launch(&taken, *window, view(dy), view(dx), *accumulate)
         }
         TrainOp::LinearBackward { input, dy, dx, parameters, gradients, .. } => {
-            linear_backward::launch(program, (*input, *dy, *dx), (*parameters, *gradients), images)
+            let ([weight, _], [dw, db]) = (*parameters, *gradients);
+            linear_backward::launch(program, (*input, *dy, *dx), [weight, dw, db], images)
         }
         TrainOp::Dropout { input, output, controls, keep } => {
             dropout::launch(view(input), view(output), whole(program, *controls), *keep)

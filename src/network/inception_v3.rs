@@ -1,9 +1,10 @@
 //! The layers of Inception-v3, block by block, under torchvision's module names.
 //!
 //! Source: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2015 (arXiv 1512.00567),
-//! in the form of torchvision's `models/inception.py`. Left out: the auxiliary head, which inference never runs, and
-//! dropout, which does nothing there.
+//! in the form of torchvision's `models/inception.py`. The auxiliary head is there only where it is asked for: inference never
+//! runs it. Left out: dropout, which does nothing there.
 
+use super::AUXILIARY_HEAD;
 use super::layer::{Layer, LayerId, MapShape, Op, Window};
 
 const fn window(r: usize, s: usize, stride: usize, pad_h: usize, pad_w: usize) -> Window {
@@ -15,14 +16,16 @@ const W1X1: Window = window(1, 1, 1, 0, 0);
 const W3X3: Window = window(3, 3, 1, 0, 0);
 const W3X3_SAME: Window = window(3, 3, 1, 1, 1);
 const W3X3_STRIDE2: Window = window(3, 3, 2, 0, 0);
+const W5X5: Window = window(5, 5, 1, 0, 0);
+const W5X5_STRIDE3: Window = window(5, 5, 3, 0, 0);
 const W5X5_SAME: Window = window(5, 5, 1, 2, 2);
 const W1X7_SAME: Window = window(1, 7, 1, 0, 3);
 const W7X1_SAME: Window = window(7, 1, 1, 3, 0);
 const W1X3_SAME: Window = window(1, 3, 1, 0, 1);
 const W3X1_SAME: Window = window(3, 1, 1, 1, 0);
 
-/// All layers for an input of `size` and `classes` outputs.
-pub(super) fn layers(size: (usize, usize), classes: usize) -> Vec<Layer> {
+/// All layers for an input of `size` and `classes` outputs, those of the auxiliary head behind what it reads if it is wanted.
+pub(super) fn layers(size: (usize, usize), classes: usize, auxiliary: bool) -> Vec<Layer> {
     let input = MapShape { c: 3, h: size.0, w: size.1 };
     let mut net = Builder { layers: Vec::with_capacity(128), block: "" };
     let x = net.push("input", Op::Input, &[], input);
@@ -43,13 +46,14 @@ pub(super) fn layers(size: (usize, usize), classes: usize) -> Vec<Layer> {
     let x = net.inception_c("Mixed_6c", x, 160);
     let x = net.inception_c("Mixed_6d", x, 160);
     let x = net.inception_c("Mixed_6e", x, 192);
+    if auxiliary {
+        net.auxiliary_head(x, classes);
+    }
     let x = net.inception_d("Mixed_7a", x);
     let x = net.inception_e("Mixed_7b", x);
     let x = net.inception_e("Mixed_7c", x);
 
-    let features = net.layers[x].output.c;
-    let x = net.push("avgpool", Op::GlobalAvgPool, &[x], MapShape { c: features, h: 1, w: 1 });
-    net.push("fc", Op::Linear, &[x], MapShape { c: classes, h: 1, w: 1 });
+    net.classifier(x, classes);
     net.layers
 }
 
@@ -79,6 +83,23 @@ impl Builder {
             _ => (map.h, map.w),
         };
         self.push(name, op, &[x], MapShape { c: map.c, h, w })
+    }
+
+    /// The mean of each channel's map, and the outputs for it.
+    fn classifier(&mut self, x: LayerId, classes: usize) {
+        let features = self.layers[x].output.c;
+        let x = self.push("avgpool", Op::GlobalAvgPool, &[x], MapShape { c: features, h: 1, w: 1 });
+        self.push("fc", Op::Linear, &[x], MapShape { c: classes, h: 1, w: 1 });
+    }
+
+    /// torchvision's `InceptionAux`.
+    fn auxiliary_head(&mut self, x: LayerId, classes: usize) {
+        self.block = AUXILIARY_HEAD;
+        let x = self.pool("pool", x, Op::AvgPool(W5X5_STRIDE3));
+        let x = self.conv("conv0", x, 128, W1X1);
+        let x = self.conv("conv1", x, 768, W5X5);
+        self.classifier(x, classes);
+        self.block = "";
     }
 
     /// Closes a block: its output is all `branches` one behind the other.

@@ -71,7 +71,7 @@ pub enum Op {
 #[derive(Clone, Debug)]
 pub struct Layer {
     /// torchvision's module name, as in `Mixed_5b.branch1x1`; pools inside a block, which have none there, are
-    /// called `BLOCK.pool`.
+    /// called `BLOCK.pool`, the auxiliary head's also `AuxLogits.avgpool`.
     pub name: String,
     /// What it computes.
     pub op: Op,
@@ -91,6 +91,11 @@ pub struct Parameter {
 }
 
 impl Layer {
+    /// Whether it belongs to the auxiliary head.
+    pub fn is_auxiliary(&self) -> bool {
+        self.name.split('.').next() == Some(super::AUXILIARY_HEAD)
+    }
+
     /// The tensors this layer owns, in torchvision's order.
     pub fn parameters(&self, network: &Network) -> Vec<Parameter> {
         let own =

@@ -22,6 +22,15 @@ pub const BATCH_NORM_EPS: f64 = 1e-3;
 /// Features that enter the last fully connected layer.
 pub const FEATURES: usize = 2048;
 
+/// torchvision's name of the auxiliary head, which reads what `Mixed_6e` gives and has its place only in training.
+pub const AUXILIARY_HEAD: &str = "AuxLogits";
+
+/// Features that enter the auxiliary head's fully connected layer.
+pub const AUXILIARY_FEATURES: usize = 768;
+
+/// Smallest height and width for which the auxiliary head still has an output.
+pub const AUXILIARY_MIN_SIZE: usize = 299;
+
 /// Whether an average pool divides by the whole window or by the part of it inside the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum AvgPoolPadding {
@@ -81,7 +90,7 @@ impl Network {
         if classes == 0 || classes > 1_000_000 {
             return Err(Error::Argument(format!("{classes} classes: give a number from 1 to 1000000")));
         }
-        let layers = inception_v3::layers(size, classes);
+        let layers = inception_v3::layers(size, classes, false);
         Ok(Network { size, classes, avg_pool_padding: padding, layers })
     }
 
@@ -94,6 +103,44 @@ impl Network {
             layer("fc", Op::Linear, vec![0], shape(self.classes)),
         ];
         Network { size: (1, 1), layers, ..self.clone() }
+    }
+
+    /// The same network with the auxiliary head, whose layers stand behind `Mixed_6e`, or without it. The last layer stays `fc`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for an input that is too small for the head.
+    pub fn with_auxiliary_head(&self, wanted: bool) -> Result<Self> {
+        if wanted == self.has_auxiliary_head() {
+            return Ok(self.clone());
+        }
+        let (h, w) = self.size;
+        if wanted && h.min(w) < AUXILIARY_MIN_SIZE {
+            return Err(Error::Argument(format!(
+                "the auxiliary head needs inputs of at least {AUXILIARY_MIN_SIZE}×{AUXILIARY_MIN_SIZE}, and these are {h}×{w}: choose a \
+                 larger --size, or leave out --aux-weight"
+            )));
+        }
+        Ok(Network { layers: inception_v3::layers(self.size, self.classes, wanted), ..self.clone() })
+    }
+
+    /// Whether the auxiliary head is among the layers.
+    pub fn has_auxiliary_head(&self) -> bool {
+        self.layers.iter().any(Layer::is_auxiliary)
+    }
+
+    /// The convolutions that can be frozen, in network order: all but the auxiliary head's.
+    pub fn convolutions(&self) -> impl Iterator<Item = (LayerId, &Layer)> {
+        let own =
+            |(_, layer): &(LayerId, &Layer)| matches!(layer.op, Op::BasicConv2d(_)) && !layer.is_auxiliary();
+        self.layers.iter().enumerate().filter(own)
+    }
+
+    /// The convolutions that learn when the first `freeze` of [`Network::convolutions`] are frozen, the auxiliary head's included.
+    pub fn learning_convolutions(&self, freeze: usize) -> impl Iterator<Item = &Layer> {
+        let frozen: Vec<LayerId> = self.convolutions().take(freeze).map(|(id, _)| id).collect();
+        let all = self.layers.iter().enumerate();
+        all.filter(move |(id, layer)| matches!(layer.op, Op::BasicConv2d(_)) && !frozen.contains(id))
+            .map(|(_, layer)| layer)
     }
 
     /// The layer called `name`, if there is one.

@@ -71,7 +71,7 @@ fn set_lifetimes(program: &mut Program) {
     }
     if let Some(learned) = &program.learned {
         // From the last step to whoever reads it.
-        for buffer in [learned.loss, learned.norm, learned.gradients] {
+        for buffer in learned.results() {
             touch(buffer, end);
         }
         for buffer in learned.given() {

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::{Conv2d, Filters};
+use super::{Conv2d, ConvPart, Filters};
 use crate::error::Result;
 use crate::network::BATCH_NORM_EPS;
 use crate::weights::Weights;
@@ -64,25 +64,24 @@ impl FoldedBatchNorm {
     }
 }
 
-/// The filters [K,C,R,S] of each part of `conv`, which come from the weights, with the scale that is still to be multiplied in and the
-/// bias that follows.
-///
-/// # Errors
-/// As [`Weights::f32`].
-pub(crate) fn fixed_filters<'w>(
-    conv: &Conv2d,
-    weights: &'w Weights,
-) -> Result<Vec<(Cow<'w, [f32]>, FoldedBatchNorm)>> {
-    let plain = |channels| FoldedBatchNorm { scale: vec![1.0; channels], bias: vec![0.0; channels] };
-    if let Filters::FoldedTransposed(own) = &conv.filters {
-        return Ok(vec![(Cow::Owned(own.filters(conv, weights)?), plain(conv.output_channels()))]);
-    }
-    let part = |part: &super::ConvPart| {
-        let folded = match conv.filters == Filters::Folded {
-            true => FoldedBatchNorm::of(weights, &part.layer)?,
-            false => plain(part.output.channels),
+impl Conv2d {
+    /// The filters [K,C,R,S] of each part, where they come from `weights`, with the scale that is still to be multiplied in and the bias
+    /// that follows.
+    ///
+    /// # Errors
+    /// As [`Weights::f32`].
+    pub fn fixed_filters<'w>(&self, weights: &'w Weights) -> Result<Vec<(Cow<'w, [f32]>, FoldedBatchNorm)>> {
+        let plain = |channels| FoldedBatchNorm { scale: vec![1.0; channels], bias: vec![0.0; channels] };
+        if let Filters::FoldedTransposed(own) = &self.filters {
+            return Ok(vec![(Cow::Owned(own.filters(self, weights)?), plain(self.output_channels()))]);
+        }
+        let part = |part: &ConvPart| {
+            let folded = match self.filters == Filters::Folded {
+                true => FoldedBatchNorm::of(weights, &part.layer)?,
+                false => plain(part.output.channels),
+            };
+            Ok((weights.f32(&format!("{}.conv.weight", part.layer))?, folded))
         };
-        Ok((weights.f32(&format!("{}.conv.weight", part.layer))?, folded))
-    };
-    conv.parts.iter().map(part).collect()
+        self.parts.iter().map(part).collect()
+    }
 }

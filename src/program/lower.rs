@@ -174,7 +174,8 @@ impl Lowering<'_> {
     /// The 1×1 convolution behind which the average pool `layer` is moved.
     fn moved_behind(&self, layer: LayerId) -> Option<LayerId> {
         let layers = &self.network.layers;
-        if !matches!(layers[layer].op, Op::AvgPool(_)) {
+        // Where the pool makes the map smaller, the convolution had better stand behind it.
+        if !matches!(layers[layer].op, Op::AvgPool(window) if window.stride == (1, 1)) {
             return None;
         }
         let mut readers = (0..layers.len()).filter(|&id| layers[id].inputs.contains(&layer));

@@ -22,8 +22,6 @@ mod tuning;
 pub(crate) use crop::crop_bytes;
 pub use crop::{Crop, Input, Mean, Normalization, Samples};
 pub use describe::StepSummary;
-#[cfg(any(feature = "cpu", feature = "cuda", feature = "sim"))]
-pub(crate) use fold::fixed_filters;
 pub use fold::{BatchNorm, FoldedBatchNorm};
 pub use gradient::LogitGradient;
 pub use schedule::{Gpu, Tile, Tiling};
@@ -33,8 +31,8 @@ pub use step::{
     Average, Conv2d, Conv2dGroup, ConvPart, Epilogue, Filters, Phase, Pool2d, PoolKind, Step, StepOp,
 };
 pub use train::{
-    Controls, FoldedTransposed, GradientCopy, LayerFilters, Learned, LearnedFilters, LearnedSet, MemoryUse,
-    Packing, PoolBackward, SumCut, TrainOp, Training, Transposed, WeightCut,
+    AuxiliaryLoss, Controls, FoldedTransposed, GradientCopy, LayerFilters, Learned, LearnedFilters,
+    LearnedSet, MemoryUse, Packing, PoolBackward, SumCut, TrainOp, Training, Transposed, WeightCut,
 };
 #[cfg(any(feature = "cuda", feature = "sim"))]
 pub(crate) use train::{STEP_PIXELS, map_slices, weight_columns, weight_steps, weight_tiles};
@@ -257,13 +255,15 @@ pub struct Program {
 }
 
 impl Program {
-    /// Lowers `network`.
+    /// Lowers `network`, with its auxiliary head where that learns, and else without.
     ///
     /// # Errors
     /// [`Error::Argument`] when the batch is 0 or so large that a map exceeds 2³¹ elements; [`Error::Shape`] for a mean image of
-    /// another size than the network's input; [`Error::Argument`] for training or a gradient that is not planned, and for a tuning table
-    /// that was made for another program.
+    /// another size than the network's input; [`Error::Argument`] for training or a gradient that is not planned, an auxiliary head
+    /// included that the input is too small for, and for a tuning table that was made for another program.
     pub fn lower(network: &Network, options: &Options) -> Result<Self> {
+        let auxiliary = options.training.as_ref().is_some_and(|training| training.auxiliary.is_some());
+        let network = &network.with_auxiliary_head(auxiliary)?;
         let largest = network.layers.iter().map(|l| l.output.elements()).max().unwrap_or(0);
         let limit = (i32::MAX as usize) / largest.max(1);
         if options.batch == 0 || options.batch > limit {

@@ -84,8 +84,8 @@ pub enum StepOp {
     Linear {
         /// The layer that owns weight and bias.
         layer: String,
-        /// Weight, then bias, where they learn.
-        learned: Option<View>,
+        /// Weight and bias, where they learn.
+        learned: Option<[View; 2]>,
         /// What is read.
         input: View,
         /// What is written.
@@ -276,7 +276,9 @@ impl Step {
             StepOp::Pool2d(pool) => vec![pool.input],
             StepOp::Concat { inputs, .. } => inputs.clone(),
             StepOp::Train(op) => op.inputs(),
-            StepOp::Linear { input, learned, .. } => [*input].into_iter().chain(*learned).collect(),
+            StepOp::Linear { input, learned, .. } => {
+                [*input].into_iter().chain(learned.iter().flatten().copied()).collect()
+            }
             StepOp::BatchNorm { input, .. }
             | StepOp::Relu { input, .. }
             | StepOp::GlobalAvgPool { input, .. }

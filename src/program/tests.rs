@@ -32,6 +32,9 @@ fn every_program() -> Vec<Program> {
             all.extend([Target::cpu(), gpu_target()].map(|target| for_gradient(size, layer, target)));
         }
     }
+    for freeze in [0, 8, 69] {
+        all.extend([Target::cpu(), gpu_target()].map(|target| with_auxiliary_head(freeze, target)));
+    }
     all
 }
 
@@ -46,6 +49,14 @@ fn for_training(size: (usize, usize), freeze: usize, target: Target) -> Program 
 fn for_gradient(size: (usize, usize), layer: &str, target: Target) -> Program {
     let network = Network::inception_v3(size, 3, AvgPoolPadding::Include).unwrap();
     Program::lower(&network, &Options { gradient: Some(layer.into()), ..Options::new(2, target) }).unwrap()
+}
+
+/// For training with the auxiliary head.
+fn with_auxiliary_head(freeze: usize, target: Target) -> Program {
+    let network = Network::inception_v3((299, 347), 1, AvgPoolPadding::Include).unwrap();
+    let training =
+        Some(Training { freeze, recompute: freeze == 8, auxiliary: Some(0.4), ..Training::default() });
+    Program::lower(&network, &Options { training, ..Options::new(2, target) }).unwrap()
 }
 
 /// A card of 28 multiprocessors with two tiles.
@@ -120,7 +131,8 @@ fn every_read_finds_what_an_earlier_level_wrote() {
         let others = |learned: &crate::program::LearnedSet| {
             learned.lasting().into_iter().chain(learned.given()).collect::<Vec<_>>()
         };
-        for buffer in program.learned.iter().flat_map(others) {
+        let seed = program.gradient.iter().map(|gradient| gradient.seed.buffer);
+        for buffer in program.learned.iter().flat_map(others).chain(seed) {
             let view = View { buffer, channel: 0, channels: program.buffers[buffer].shape.c };
             written.extend(ranges(&program, view).into_iter().map(|(b, e)| (b, e, view)));
         }
@@ -344,4 +356,47 @@ fn filters_are_packed_for_the_launch_that_reads_them() {
     let phases =
         |step: &&Step| matches!(&step.op, StepOp::Conv2dGroup(g) if g.convs[0].0.phase != Phase::ALL);
     assert!(program.steps.iter().filter(phases).all(|step| step.name.matches(".dx").count() == 4));
+}
+
+/// The gradient by a layer's output goes no lower than that, and keeps what it is asked for.
+#[test]
+fn a_gradient_by_a_layer_ends_at_its_output() {
+    for target in [Target::cpu(), gpu_target()] {
+        let program = for_gradient((107, 139), "Mixed_6b.branch7x7dbl_3", target);
+        let gradient = program.gradient.as_ref().unwrap();
+        assert_eq!(program.shape(gradient.map), program.shape(gradient.gradient));
+        for view in [gradient.map, gradient.gradient] {
+            assert_eq!(program.buffers[view.buffer].live.1, program.levels());
+        }
+        let begin = program.steps.iter().find(|step| step.name == "probabilities").unwrap().level;
+        // Of Mixed_6b what stands behind the layer alone: two convolutions, which depend on it one behind the other.
+        let own = |step: &&Step| step.level >= begin && step.name.starts_with("Mixed_6b.");
+        let names: Vec<&str> = program.steps.iter().filter(own).map(|step| step.name.as_str()).collect();
+        let expected =
+            ["dbl_5", "dbl_5.dx", "dbl_4", "dbl_4.dx"].map(|name| format!("Mixed_6b.branch7x7{name}"));
+        assert_eq!(names, expected);
+        let earlier = ["Mixed_5", "Mixed_6a", "Conv2d", "maxpool"];
+        let behind = program.steps.iter().filter(|step| step.level >= begin);
+        let lower: Vec<&Step> =
+            behind.filter(|step| earlier.iter().any(|name| step.name.starts_with(name))).collect();
+        assert!(lower.is_empty(), "{lower:?}");
+        let names: Vec<&str> = program.outputs.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(names.contains(&"grad.Mixed_6b.branch7x7dbl_3") && names.contains(&"grad.Mixed_7c"));
+        assert!(!names.contains(&"grad.Mixed_6b.branch7x7dbl_2") && !names.contains(&"grad.Mixed_6a"));
+    }
+}
+
+#[test]
+fn a_gradient_that_is_not_planned_is_refused() {
+    let network = Network::inception_v3((75, 75), 3, AvgPoolPadding::Include).unwrap();
+    let plan = Options { gradient: Some("Mixed_7c".into()), ..Options::new(1, Target::cpu()) };
+    assert!(Program::lower(&network, &plan).is_ok());
+    for options in [
+        Options { fusion: Fusion::None, ..plan.clone() },
+        Options { training: Some(Training::default()), ..plan.clone() },
+        Options { gradient: Some("fc".into()), ..plan.clone() },
+        Options { gradient: Some("Mixed_5b.pool".into()), ..plan.clone() },
+    ] {
+        assert!(matches!(Program::lower(&network, &options), Err(Error::Argument(_))));
+    }
 }

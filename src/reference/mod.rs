@@ -97,6 +97,10 @@ impl Reference {
             return Err(Error::format(self.file.path(), problem));
         }
         let network = Network::inception_v3(self.size(), classes, self.padding)?;
+        let network = match &self.mode {
+            Mode::Eval(_) => network,
+            Mode::Train(recipe) => recipe.network(&network)?,
+        };
         let weights = Weights::random(seed as u64, &network.parameters())?;
         self.shifted(weights)
     }

@@ -90,6 +90,8 @@ pub struct Hyper {
     pub reestimate: bool,
     /// Whether what the backward pass reads is taken again instead of kept.
     pub recompute: bool,
+    /// Weight of the auxiliary head's loss; `None` for no such head.
+    pub aux_weight: Option<f32>,
 }
 
 impl Default for Hyper {
@@ -114,6 +116,7 @@ impl Default for Hyper {
             checkpoint_every: 0,
             reestimate: false,
             recompute: false,
+            aux_weight: None,
         }
     }
 }
@@ -159,6 +162,9 @@ impl Hyper {
         if let Some(clip) = self.clip_norm {
             positive("clip norm", f64::from(clip))?;
         }
+        if let Some(weight) = self.aux_weight {
+            positive("aux weight", f64::from(weight))?;
+        }
         if self.nesterov && self.momentum == 0.0 {
             return Err(Error::Argument("nesterov needs a momentum: give --momentum".into()));
         }
@@ -178,6 +184,7 @@ impl Hyper {
             freeze: self.freeze,
             dropout: self.dropout,
             recompute: self.recompute,
+            auxiliary: self.aux_weight,
             ..Training::default()
         }
     }
@@ -229,10 +236,19 @@ impl Config {
     /// As [`Config::network`] and [`Hyper::augmentation`].
     pub fn features(&self) -> Result<bool> {
         let plain = self.hyper.augmentation()? == Augmentation::default();
-        Ok(plain && last_layer_alone(&self.network()?, self.hyper.freeze))
+        let alone = last_layer_alone(&self.network()?, self.hyper.freeze);
+        Ok(plain && alone && self.hyper.aux_weight.is_none())
     }
 
-    /// The network that learns.
+    /// The network that learns, with its auxiliary head where that does.
+    ///
+    /// # Errors
+    /// As [`Config::network`] and [`Network::with_auxiliary_head`].
+    pub fn learning_network(&self) -> Result<Network> {
+        self.network()?.with_auxiliary_head(self.hyper.aux_weight.is_some())
+    }
+
+    /// The network that validates and predicts.
     ///
     /// # Errors
     /// As [`Network::inception_v3`].

@@ -4,7 +4,7 @@
 use crate::data::train::Loader;
 use crate::device::{Device, Engine};
 use crate::error::Result;
-use crate::network::{FEATURES, Network, Op};
+use crate::network::{FEATURES, Network};
 use crate::program::{Keep, Options, Program};
 use crate::weights::Weights;
 
@@ -68,7 +68,7 @@ pub(super) fn features_options(device: &Device) -> Options {
 
 /// Whether all that learns of `network` stands behind what `freeze` freezes.
 pub(super) fn last_layer_alone(network: &Network, freeze: usize) -> bool {
-    freeze == network.layers.iter().filter(|layer| matches!(layer.op, Op::BasicConv2d(_))).count()
+    freeze == network.convolutions().count()
 }
 
 /// The weights of the last layer among `weights`.

@@ -1,7 +1,7 @@
-//! The last layer for other classes than the weights know.
+//! The last layer, and the auxiliary head's, for other classes than the weights know.
 
 use crate::error::Result;
-use crate::network::{FEATURES, Network};
+use crate::network::{AUXILIARY_FEATURES, AUXILIARY_HEAD, FEATURES, Network};
 use crate::tensor::Tensor;
 use crate::weights::{Weights, random};
 
@@ -11,14 +11,27 @@ use crate::weights::{Weights, random};
 /// # Errors
 /// None for any number of outputs that fits memory.
 pub fn new_head(outputs: usize, seed: u64) -> Result<[(String, Tensor); 2]> {
-    let limit = (6.0 / (FEATURES + outputs) as f64).sqrt();
-    let key = random::key(seed, "head");
+    new_linear("fc", (outputs, FEATURES), random::key(seed, "head"))
+}
+
+/// The same for the auxiliary head: weight [K, 768] and bias [K].
+///
+/// # Errors
+/// As [`new_head`].
+pub fn new_auxiliary_head(outputs: usize, seed: u64) -> Result<[(String, Tensor); 2]> {
+    let layer = format!("{AUXILIARY_HEAD}.fc");
+    new_linear(&layer, (outputs, AUXILIARY_FEATURES), random::key(seed, "auxiliary head"))
+}
+
+/// Weight [K, C] and bias [K] of a new fully connected layer.
+fn new_linear(layer: &str, (outputs, features): (usize, usize), key: u64) -> Result<[(String, Tensor); 2]> {
+    let limit = (6.0 / (features + outputs) as f64).sqrt();
     let value = |i: usize| {
         let unit = (random::bits(key, i as u64) >> 40) as f64 / 16_777_216.0;
         (limit * (2.0 * unit - 1.0)) as f32
     };
-    let weight = Tensor::new(&[outputs, FEATURES], (0..outputs * FEATURES).map(value).collect())?;
-    Ok([("fc.weight".into(), weight), ("fc.bias".into(), Tensor::zeros(&[outputs]))])
+    let weight = Tensor::new(&[outputs, features], (0..outputs * features).map(value).collect())?;
+    Ok([(format!("{layer}.weight"), weight), (format!("{layer}.bias"), Tensor::zeros(&[outputs]))])
 }
 
 /// `weights` with the tensors of `changed` in the place of their own and new ones behind; the metadata stays.
@@ -44,7 +57,7 @@ pub fn with_tensors(weights: &Weights, changed: &[(String, Tensor)]) -> Result<W
 }
 
 /// The tensors of `file` that are weights of `network` or belong to preprocessing, and its metadata but a checkpoint's: an auxiliary
-/// head, which does not learn, would no longer belong to the rest.
+/// head that does not learn would no longer belong to the rest.
 ///
 /// # Errors
 /// Those of [`Weights::f32`].

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::checkpoint::{self, Place};
 use super::config::{Config, Hyper, digest};
 use super::features::{Features, features_options, head_of};
-use super::head::{new_head, weights_of, with_tensors};
+use super::head::{new_auxiliary_head, new_head, weights_of, with_tensors};
 use super::run::{End, Run, Watch};
 use super::{RunFolder, Targets};
 use crate::data::train::{Augmentation, Dataset, Images, Loader, LoaderOptions, Split, SplitBy};
@@ -14,8 +14,9 @@ use crate::data::{CLASSES_KEY, MEAN_TENSOR, MeanImage, Normalize, Preprocess};
 use crate::device::{Device, Engine};
 use crate::error::{Error, Result};
 use crate::model::{AVG_POOL_PADDING_KEY, avg_pool_padding_of, outputs_of};
-use crate::network::{Network, Op};
+use crate::network::{AUXILIARY_HEAD, Network};
 use crate::program::{Options, Program, Training};
+use crate::tensor::Tensor;
 use crate::weights::Weights;
 
 /// Decoded pixels that are kept at most.
@@ -94,7 +95,7 @@ impl Job {
         config.hyper.check(config.classes.len())?;
         let (data, split) = folder.data()?;
         let images = Arc::new(Images::open(&data, IMAGES_BYTES, threads)?);
-        let (weights, ..) = checkpoint::read(&folder.checkpoint(), &config.network()?)?;
+        let (weights, ..) = checkpoint::read(&folder.checkpoint(), &config.learning_network()?)?;
         let preprocess = Preprocess::of_weights(&weights)?;
         let targets = config.hyper.targets()?;
         Ok(Job { config, folder, split, targets, data, images, preprocess, threads })
@@ -198,8 +199,12 @@ impl Prepared {
         };
         hyper.check(classes.len())?;
         let mut changed = if new { new_head(outputs, hyper.seed)?.to_vec() } else { Vec::new() };
+        if hyper.aux_weight.is_some() {
+            changed.extend(new_auxiliary_classes(&given, outputs, hyper.seed)?);
+        }
         changed.extend(preprocess.mean()?.map(|mean| (MEAN_TENSOR.to_string(), mean)));
         let network = Network::inception_v3(preprocess.size, outputs, padding)?;
+        let network = network.with_auxiliary_head(hyper.aux_weight.is_some())?;
         let mut weights = weights_of(&with_tensors(&given, &changed)?, &network)?;
         preprocess.note(&mut weights);
         weights.set_metadata(AVG_POOL_PADDING_KEY, &padding.to_string());
@@ -345,6 +350,18 @@ fn training_program(network: &Network, config: &Config, device: &Device) -> Resu
     )))
 }
 
+/// A new last layer of the auxiliary head of `given` where that has not `outputs` outputs.
+fn new_auxiliary_classes(given: &Weights, outputs: usize, seed: u64) -> Result<Vec<(String, Tensor)>> {
+    match given.shape(&format!("{AUXILIARY_HEAD}.fc.weight")) {
+        None => Err(Error::Argument(format!(
+            "{}: has no auxiliary head ({AUXILIARY_HEAD}): leave out --aux-weight, or begin with weights that have one",
+            given.path().display()
+        ))),
+        Some(&[own, _]) if own == outputs => Ok(Vec::new()),
+        Some(_) => Ok(new_auxiliary_head(outputs, seed)?.to_vec()),
+    }
+}
+
 /// A last batch of one image whose maps have one pixel gives batch norm nothing to take a variance of.
 fn check_last_batch(config: &Config, images: usize) -> Result<()> {
     let Hyper { batch, drop_last, freeze, .. } = config.hyper;
@@ -352,9 +369,8 @@ fn check_last_batch(config: &Config, images: usize) -> Result<()> {
     if drop_last || last != 1 {
         return Ok(());
     }
-    let network = config.network()?;
-    let learns = |layer: &&crate::network::Layer| matches!(layer.op, Op::BasicConv2d(_));
-    let single = network.layers.iter().filter(learns).skip(freeze).any(|l| l.output.h * l.output.w == 1);
+    let network = config.learning_network()?;
+    let single = network.learning_convolutions(freeze).any(|layer| layer.output.h * layer.output.w == 1);
     match single {
         true => Err(Error::Argument(format!(
             "{images} images in batches of {batch} leave one for the last, of which batch norm takes no variance at this size: leave it \

@@ -92,7 +92,7 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     /// Takes up the run where its checkpoint stands.
     pub fn new(job: &'a Job, device: &'a Device) -> Result<Self> {
-        let network = job.config.network()?;
+        let network = job.config.learning_network()?;
         let (weights, place, file) = checkpoint::read(&job.folder.checkpoint(), &network)?;
         let engine = job.engine(&network, &weights, device)?;
         let mut run = Run {
@@ -178,10 +178,11 @@ impl<'a> Run<'a> {
         let lr = hyper.schedule(self.train.batches())?.at(self.place.step);
         let controls = hyper.controls(lr, self.place.step);
         let result = self.engine.train_step(images, &self.targets, &controls)?;
-        if !(result.loss.is_finite() && result.gradient_norm.is_finite()) {
-            let (what, value) = match result.loss.is_finite() {
+        let total = result.total_loss();
+        if !(total.is_finite() && result.gradient_norm.is_finite()) {
+            let (what, value) = match total.is_finite() {
                 true => ("the gradient's norm", result.gradient_norm),
-                false => ("the loss", result.loss),
+                false => ("the loss", total),
             };
             return Err(self.diverged(what, value, self.place.step + 1)?);
         }
@@ -194,11 +195,15 @@ impl<'a> Run<'a> {
         let images_per_s = images as f64 / begin.elapsed().as_secs_f64();
         let report =
             StepReport { epoch: self.place.epoch, batch: self.place.batch, loss: figures.loss, images_per_s };
-        self.log.line(&json!({
+        let mut line = json!({
             "kind": "step", "epoch": report.epoch + 1, "step": self.place.step + 1, "loss": result.loss,
             "accuracy": figures.accuracy, "auc": figures.auc, "lr": lr, "gradient_norm": result.gradient_norm,
             "images_per_s": images_per_s, "wait_ms": wait.as_secs_f64() * 1e3,
-        }))?;
+        });
+        if let Some(loss) = result.auxiliary_loss {
+            line["auxiliary_loss"] = loss.into();
+        }
+        self.log.line(&line)?;
         self.place.batch += 1;
         self.place.step += 1;
         Ok(report)

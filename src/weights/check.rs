@@ -4,12 +4,15 @@ use std::collections::HashSet;
 
 use super::{PREPROCESS, Weights};
 use crate::error::{Error, Result};
-use crate::network::Parameter;
+use crate::network::{AUXILIARY_HEAD, Parameter};
 
-/// The auxiliary head of torchvision's file, which only training uses.
-const AUXILIARY: &str = "AuxLogits.";
 /// The counter torchvision's batch norms keep.
 const COUNTER: &str = ".num_batches_tracked";
+
+/// Whether `name` belongs to the auxiliary head of torchvision's file, which only training uses.
+fn is_auxiliary(name: &str) -> bool {
+    name.split('.').next() == Some(AUXILIARY_HEAD)
+}
 
 impl Weights {
     /// Whether these are exactly the `expected` tensors, finite, with no negative variance. The auxiliary head, batch
@@ -24,7 +27,7 @@ impl Weights {
         let known: HashSet<&str> = expected.iter().map(|p| p.name.as_str()).collect();
         let allowed = |name: &str| {
             known.contains(name)
-                || name.starts_with(AUXILIARY)
+                || is_auxiliary(name)
                 || name.starts_with(PREPROCESS)
                 || name.ends_with(COUNTER)
         };
@@ -39,6 +42,9 @@ impl Weights {
     fn check_tensor(&self, Parameter { name, shape }: &Parameter) -> Result<()> {
         let wrong = |problem: String| Err(Error::tensor(self.path(), name, problem));
         match self.shape(name) {
+            None if is_auxiliary(name) => {
+                return wrong("missing: the weights have no auxiliary head, or not all of it".into());
+            }
             None => return wrong("missing: Inception-v3 needs it".into()),
             Some(got) if got != shape => return wrong(format!("expected shape {shape:?}, got {got:?}")),
             _ => {}

@@ -32,6 +32,8 @@ KEPT = {
                            "--weight-decay 1e-3 --lr-decay 0.5 --shift bn.bias=3 --shift fc.bias=-14",
     "train-classes-freeze0": "--train --seed 1 --input-seed 226 --classes 3 --size 107 107 --batch 6 --steps 3 --lr 1e-3 "
                              "--momentum 0.9 --weight-decay 1e-3 --lr-decay 0.5 --shift bn.bias=3",
+    "train-classes-aux": "--train --seed 2 --input-seed 19 --classes 3 --size 299 347 --batch 2 --freeze 60 --lr 0.1 "
+                         "--weight-decay 1e-3 --aux-weight 0.4 --shift bn.bias=2 --sample 96",
 }
 
 
@@ -68,10 +70,10 @@ def weights_of(args):
     if args.load:
         if args.shift:
             raise SystemExit("--shift belongs to random weights: leave it or --load out")
-        return nets.state_of(args.load), {}
+        return nets.state_of(args.load, bool(args.aux_weight)), {}
     about = {"weights.seed": str(args.seed), "weights.classes": str(args.classes)}
     about |= {f"weights.shift.{ending}": repr(by) for ending, by in args.shift}
-    return nets.random_state(args.seed, args.classes, dict(args.shift)), about
+    return nets.random_state(args.seed, args.classes, dict(args.shift), bool(args.aux_weight)), about
 
 
 def inference(args):
@@ -88,7 +90,7 @@ def inference(args):
     }
     tensors = {"input": x, "logits": logits.to(torch.float64 if args.f64 else torch.float32)}
     for name, value in layers.items():
-        keep(tensors, metadata, "layer", name, value, args, SAMPLE)
+        keep(tensors, metadata, "layer", name, value, args, args.sample or SAMPLE)
     return state, tensors, metadata
 
 
@@ -106,7 +108,7 @@ def job_of(args, state, seed):
         inputs = torch.round(nets.images(seed, count, h, w) * 1024) / 1024
         drawn = generator.bits(seed, "labels", count) % np.uint64(max(classes, 2))
         labels = torch.from_numpy(drawn.astype(np.int64))
-    rates = {name: getattr(args, name) for name in ("lr", "momentum", "weight_decay", "lr_decay")}
+    rates = {name: getattr(args, name) for name in ("lr", "momentum", "weight_decay", "lr_decay", "aux_weight")}
     inputs, labels = inputs.reshape(args.steps, args.batch, 3, h, w), labels.reshape(args.steps, args.batch)
     return training.Job(state, args.avg_pool_padding, args.freeze, inputs, labels, **rates)
 
@@ -150,7 +152,7 @@ def trained(args):
     else:
         for group in ("grad", "param", "buffer"):
             for name, value in getattr(truth, group).items():
-                keep(tensors, metadata, group, name, value, args, SAMPLE_TRAINED)
+                keep(tensors, metadata, group, name, value, args, args.sample or SAMPLE_TRAINED)
     return job.state, tensors, metadata
 
 
@@ -179,6 +181,7 @@ def parser():
     options.add_argument("--shift", type=shift, action="append", default=[], metavar="ENDING=X",
                          help="add X to the random weights whose names end so; may be repeated")
     options.add_argument("--full", action="store_true", help="keep every tensor whole")
+    options.add_argument("--sample", type=int, metavar="N", help="values that are kept of each larger tensor")
     options.add_argument("--f64", action="store_true", help="store float64 instead of rounding to float32")
     options.add_argument("--save-weights", "--weights", type=Path, action="append", default=[], dest="save",
                          help=".safetensors or .pth; may be repeated")
@@ -191,6 +194,7 @@ def parser():
     train.add_argument("--momentum", type=float, default=0.0)
     train.add_argument("--weight-decay", type=float, default=0.0)
     train.add_argument("--lr-decay", type=float, default=0.0)
+    train.add_argument("--aux-weight", type=float, default=0.0, metavar="X", help="an auxiliary head, and the weight of its loss")
     train.add_argument("--input-seed", type=int, help="of inputs and labels [default: --seed]")
     train.add_argument("--search", type=int, default=1, metavar="N", help="try up to N seeds from --input-seed on")
     train.add_argument("--only", choices=("loss",), help="keep the losses alone; any weights will do")

@@ -11,22 +11,25 @@ import weights as generator
 POOL = torch.nn.functional.avg_pool2d
 
 
-def state_of(path):
-    """A state_dict from a .safetensors or .pth file, the tensors of nodal's preprocessing left out."""
+def state_of(path, auxiliary=False):
+    """A state_dict from a .safetensors or .pth file, without nodal's preprocessing, and without the auxiliary head if it is not wanted."""
     path = Path(path)
     state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
-    return {name: value for name, value in state.items() if not name.startswith(("preprocess.", "AuxLogits."))}
+    if auxiliary and "AuxLogits.fc.weight" not in state:
+        raise SystemExit(f"{path}: has no auxiliary head (AuxLogits)")
+    left_out = ("preprocess.",) if auxiliary else ("preprocess.", "AuxLogits.")
+    return {name: value for name, value in state.items() if not name.startswith(left_out)}
 
 
-def empty(classes):
+def empty(classes, auxiliary=False):
     """The network without memory for its weights."""
     with torch.device("meta"):
-        return torchvision.models.inception_v3(weights=None, aux_logits=False, init_weights=False, num_classes=classes)
+        return torchvision.models.inception_v3(weights=None, aux_logits=auxiliary, init_weights=False, num_classes=classes)
 
 
-def random_state(seed, classes, shift):
+def random_state(seed, classes, shift, auxiliary=False):
     """nodal's random weights; `shift` adds a number to each tensor whose name ends so: {"bn.bias": 2}."""
-    shapes = {name: tuple(value.shape) for name, value in empty(classes).state_dict().items()}
+    shapes = {name: tuple(value.shape) for name, value in empty(classes, auxiliary).state_dict().items()}
     state = generator.random_weights(seed, shapes)
     for ending, by in shift.items():
         names = [name for name in state if name.endswith(ending)]
@@ -38,8 +41,8 @@ def random_state(seed, classes, shift):
 
 
 def network(state, padding):
-    """The network with the weights `state` in inference mode, float32, without the auxiliary head."""
-    net = empty(state["fc.weight"].shape[0])
+    """The network with the weights `state` in inference mode, float32, with an auxiliary head if they have one."""
+    net = empty(state["fc.weight"].shape[0], "AuxLogits.fc.weight" in state)
     counters = {name: torch.tensor(0) for name in net.state_dict() if name.endswith("num_batches_tracked")}
     net.load_state_dict(counters | {name: value.clone() for name, value in state.items()}, strict=True, assign=True)
     pool_padding(padding)
@@ -53,8 +56,9 @@ def pool_padding(padding):
 
 
 def convolutions(net):
-    """Names of the 94 BasicConv2d in network order."""
-    return [name for name, module in net.named_modules() if type(module).__name__ == "BasicConv2d"]
+    """Names of the 94 BasicConv2d in network order, the auxiliary head's left out."""
+    own = lambda name, module: type(module).__name__ == "BasicConv2d" and not name.startswith("AuxLogits.")
+    return [name for name, module in net.named_modules() if own(name, module)]
 
 
 def images(seed, batch, height, width):

@@ -1,10 +1,10 @@
 """Training references: some steps of torchvision's Inception-v3 with torch.optim.SGD in float64.
 
-The first `freeze` convolutions run in inference mode and do not learn; there is no dropout and no auxiliary head. PyTorch's own
-float32 error is the worst of several runs: with one and two threads, both memory layouts, oneDNN on and off. Gradients
-pass through kinks, where ReLU or a maximum tips over: two results that are both right may differ there. A reference
-therefore counts only where all those runs stay near float64 and no value lies so near a kink that another order of the
-sums could push it over.
+The first `freeze` convolutions run in inference mode and do not learn; there is no dropout, and an auxiliary head
+only where its loss has a weight. PyTorch's own float32 error is the worst of several runs: with one and two threads, both memory
+layouts, oneDNN on and off. Gradients pass through kinks, where ReLU or a maximum tips over: two results that are both right may
+differ there. A reference therefore counts only where all those runs stay near float64 and no value lies so near a kink that
+another order of the sums could push it over.
 """
 import itertools
 from dataclasses import dataclass, field
@@ -38,6 +38,8 @@ class Job:
     momentum: float = 0.0
     weight_decay: float = 0.0
     lr_decay: float = 0.0
+    aux_weight: float = 0.0
+    """Of the auxiliary head's loss; the state has that head where it is not 0."""
 
 
 @dataclass
@@ -68,6 +70,13 @@ def loss_of(logits, labels):
     return F.cross_entropy(logits, labels)
 
 
+def total_loss(job, outputs, labels):
+    """The loss of the logits, and of an auxiliary head's, which come with them, its share."""
+    if not job.aux_weight:
+        return loss_of(outputs, labels)
+    return loss_of(outputs.logits, labels) + job.aux_weight * loss_of(outputs.aux_logits, labels)
+
+
 def train(job, dtype, channels_last=False, progress=lambda step, loss: None):
     """Runs all steps."""
     net = prepare(job).to(dtype)
@@ -80,7 +89,7 @@ def train(job, dtype, channels_last=False, progress=lambda step, loss: None):
     for step, (x, labels) in enumerate(zip(job.inputs, job.labels)):
         optimizer.param_groups[0]["lr"] = job.lr / (1 + job.lr_decay * step)
         optimizer.zero_grad()
-        loss = loss_of(net(x.to(dtype).contiguous(memory_format=form)), labels)
+        loss = total_loss(job, net(x.to(dtype).contiguous(memory_format=form)), labels)
         loss.backward()
         if step == 0:
             result.grad = {name: copy(p.grad) for name, p in learned.items()}
@@ -171,4 +180,4 @@ def metadata(job):
     return {
         "mode": "train", "avg_pool_padding": job.padding, "freeze": str(job.freeze), "steps": str(len(job.inputs)),
         "head": "logit" if job.state["fc.weight"].shape[0] == 1 else "classes",
-    } | {name: repr(getattr(job, name)) for name in names}
+    } | {name: repr(getattr(job, name)) for name in names} | ({"aux_weight": repr(job.aux_weight)} if job.aux_weight else {})

@@ -41,10 +41,10 @@ def uniform(b):
 
 
 def random_weights(seed, shapes):
-    """A float32 array for each name of `shapes`; `num_batches_tracked` and the auxiliary head are left out."""
+    """A float32 array for each name of `shapes`; `num_batches_tracked` is left out."""
     weights = {}
     for name, shape in shapes.items():
-        if name.endswith("num_batches_tracked") or name.startswith("AuxLogits."):
+        if name.endswith("num_batches_tracked"):
             continue
         b = bits(seed, name, int(np.prod(shape)))
         fan_in = float(np.prod(shape[1:]))

@@ -8,3 +8,4 @@ mod folder;
 mod paper;
 mod phantom;
 mod readers;
+mod script;

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "cli", feature = "cpu"))]
 #![allow(clippy::unwrap_used)] // a test may panic
 
+mod auxiliary;
 mod place;
 mod refusals;
 mod repeats;

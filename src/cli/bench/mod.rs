@@ -38,6 +38,9 @@ pub struct Options {
     /// Take what the backward pass reads again instead of keeping it, with --train
     #[arg(long, requires = "train")]
     recompute: bool,
+    /// Weight of an auxiliary head's loss, with --train [default: no auxiliary head]
+    #[arg(long, requires = "train", value_name = "X")]
+    aux_weight: Option<f32>,
     /// How much is fused, with --train
     #[arg(long, default_value = "full", requires = "train", hide_default_value = true)]
     fuse: super::plan::Fuse,
@@ -130,6 +133,7 @@ fn weights(options: &Options) -> anyhow::Result<(Weights, Preprocess)> {
         Some(path) => Weights::open(path)?,
         None => {
             let network = Network::inception_v3((299, 299), 1, AvgPoolPadding::Include)?;
+            let network = network.with_auxiliary_head(options.aux_weight.is_some())?;
             Weights::random(0, &network.parameters())?
         }
     };

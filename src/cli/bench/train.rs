@@ -30,8 +30,12 @@ pub fn program(
     device: &Device,
 ) -> anyhow::Result<Program> {
     let network = super::network(weights, size)?;
-    let training =
-        Some(Training { freeze: options.freeze, recompute: options.recompute, ..Training::default() });
+    let training = Some(Training {
+        freeze: options.freeze,
+        recompute: options.recompute,
+        auxiliary: options.aux_weight,
+        ..Training::default()
+    });
     let fusion = options.fuse.into();
     let options = nodal::program::Options {
         fusion,
@@ -117,7 +121,7 @@ impl Report<'_> {
         let batch = self.options.batch;
         json!({
             "device": self.device.to_string(), "card": card(self.device), "batch": batch,
-            "size": [self.size.0, self.size.1], "threads": threads(self.device), "freeze": self.options.freeze,
+            "size": [self.size.0, self.size.1], "threads": threads(self.device), "freeze": self.options.freeze, "aux_weight": self.options.aux_weight,
             "peak_gflops": self.peak, "peak": peak_kind(self.device), "arena_bytes": self.arena_bytes, "flops": self.flops,
             "step_ms": {"min": min, "p50": p50, "p90": p90, "p99": p99}, "images_per_s": batch as f64 * 1e3 / p50,
             "kinds": self.kinds().into_iter().map(kind).collect::<Vec<_>>(),
@@ -133,9 +137,10 @@ impl Report<'_> {
             table.add_row([kind.to_string(), format!("{ms:.1}"), format!("{gflops:.0}"), share]);
         }
         let (batch, p50) = (self.options.batch, quantile(&self.steps, 0.5));
+        let auxiliary = if self.options.aux_weight.is_some() { ", auxiliary head" } else { "" };
         let reached = self.flops as f64 / p50 / 1e6 / self.peak * 100.0;
         format!(
-            "{}\n{}, {} threads, batch {batch}, {}×{}, {} convolutions frozen, arena {:.0} MB; {} {:.0} GFLOP/s\n\
+            "{}\n{}, {} threads, batch {batch}, {}×{}, {} convolutions frozen{auxiliary}, arena {:.0} MB; {} {:.0} GFLOP/s\n\
              training step: p50 {p50:.1} ms, min {:.1} ms over {} steps, {:.2} images/s, {reached:.0} % of the peak\n",
             super::super::text(&table),
             self.device,

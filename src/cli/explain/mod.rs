@@ -234,7 +234,7 @@ fn as_json(options: &Options, rows: &[Row], explainer: &Explainer) -> Value {
         let maximum = map
             .map
             .maximum()
-            .map(|(row, column, value)| json!({"row": row, "column": column, "value": value}));
+            .map(|(row, column, value)| json!({"row": row, "column": column, "value": super::number(value)}));
         match map.method {
             Method::GradCam => json!({"layer": explainer.layer(), "maximum": maximum}),
             Method::Occlusion => {
@@ -251,7 +251,7 @@ fn as_json(options: &Options, rows: &[Row], explainer: &Explainer) -> Value {
                 if let Some(Explanation { prediction, class, .. }) = drawn.maps.first() {
                     about.insert("predicted".into(), classes[prediction.class].clone().into());
                     about.insert("class".into(), classes[*class].clone().into());
-                    about.insert("probability".into(), prediction.probabilities[*class].into());
+                    about.insert("probability".into(), super::number(prediction.probabilities[*class]));
                 }
                 about.extend(drawn.maps.iter().map(|own| (own.method.to_string(), map(own))));
                 about.insert("picture".into(), drawn.picture.display().to_string().into());

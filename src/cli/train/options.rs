@@ -53,6 +53,10 @@ pub struct Learning {
     /// Share of the features that is dropped before the last layer [default: 0]
     #[arg(long, value_name = "X")]
     dropout: Option<f32>,
+    /// Train the auxiliary head (AuxLogits) too, its loss counting this much, usually 0.4; the weights must have it, and inputs 299
+    /// pixels at least. Losses that are shown stay the last layer's [default: no auxiliary head]
+    #[arg(long, value_name = "X")]
+    aux_weight: Option<f32>,
     /// Share of each label that all classes get [default: 0]
     #[arg(long, value_name = "X")]
     label_smoothing: Option<f64>,
@@ -134,6 +138,7 @@ impl Learning {
             ("--weight-decay", self.weight_decay.is_some()),
             ("--clip-norm", self.clip_norm.is_some()),
             ("--dropout", self.dropout.is_some()),
+            ("--aux-weight", self.aux_weight.is_some()),
             ("--label-smoothing", self.label_smoothing.is_some()),
             ("--class-weights", self.class_weights.is_some()),
             ("--softmax", self.softmax),
@@ -204,6 +209,7 @@ impl Learning {
             checkpoint_every: self.checkpoint_every.unwrap_or(base.checkpoint_every),
             reestimate: self.reestimate_batch_norm,
             recompute: self.recompute,
+            aux_weight: self.aux_weight,
             class_weights: base.class_weights,
         }
     }

@@ -7,7 +7,7 @@ use super::map_view;
 use super::pack_filters::{PackFilters, Packed};
 use super::task::{Binder, Place, Task};
 use crate::error::Result;
-use crate::program::{self, Filters, Layout, Packing, View, fixed_filters};
+use crate::program::{self, Filters, Layout, Packing, View};
 
 impl Binder<'_> {
     pub(super) fn bind_conv2d(&self, conv: &program::Conv2d) -> Result<Task> {
@@ -93,7 +93,7 @@ impl Binder<'_> {
 
     /// Filters from the weights, and their biases.
     fn pack(&self, conv: &program::Conv2d, geometry: &Geometry) -> Result<(PackedFilter, Vec<f32>)> {
-        let parts = fixed_filters(conv, self.weights)?;
+        let parts = conv.fixed_filters(self.weights)?;
         let (c, taps) = (geometry.c, conv.window.kernel.0 * conv.window.kernel.1);
         let rows = parts.iter().flat_map(|(values, folded)| {
             let filters = values.chunks_exact(c * taps).zip(&folded.scale);

@@ -18,8 +18,8 @@ pub(super) struct Linear {
 pub(super) enum Values {
     /// K·C and K values.
     Fixed { weight: Vec<f32>, bias: Vec<f32> },
-    /// The former, then the latter, from here on in the arena.
-    Learned(usize),
+    /// Where the former and the latter begin in the arena.
+    Learned { weight: usize, bias: usize },
 }
 
 impl Linear {
@@ -42,10 +42,11 @@ impl Linear {
             let y = arena.add(self.output.block(image, 0));
             let (weight, bias) = match &self.values {
                 Values::Fixed { weight, bias } => (weight.as_slice(), bias.as_slice()),
-                Values::Learned(first) => {
-                    let weight = arena.add(*first).cast_const();
-                    let bias = std::slice::from_raw_parts(weight.add(k * c), k);
-                    (std::slice::from_raw_parts(weight, k * c), bias)
+                Values::Learned { weight, bias } => {
+                    let values = |first: usize, count: usize| {
+                        std::slice::from_raw_parts(arena.add(first).cast_const(), count)
+                    };
+                    (values(*weight, k * c), values(*bias, k))
                 }
             };
             for k in first..(first + OUTPUTS).min(k) {

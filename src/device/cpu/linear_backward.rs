@@ -16,10 +16,10 @@ pub(super) struct LinearBackward {
     /// One value an output.
     pub dy: MapView,
     pub dx: Option<MapView>,
-    /// W, then b.
-    pub parameters: usize,
-    /// dW, then db.
-    pub gradients: usize,
+    /// Where W begins.
+    pub weight: usize,
+    /// Where dW and db begin.
+    pub gradients: [usize; 2],
 }
 
 impl LinearBackward {
@@ -43,7 +43,7 @@ dispatch!(fn row = row_body(op: &LinearBackward, unit: usize, images: usize, are
 
 #[inline(always)]
 unsafe fn row_body<S: Simd>(op: &LinearBackward, unit: usize, images: usize, arena: *mut f32) {
-    let (c, k) = (op.input.c, op.dy.c);
+    let (c, k, [dw, db]) = (op.input.c, op.dy.c, op.gradients);
     let pieces = c.div_ceil(CHANNELS);
     let (row, first) = (unit / pieces, unit % pieces * CHANNELS);
     let width = CHANNELS.min(c - first);
@@ -59,13 +59,13 @@ unsafe fn row_body<S: Simd>(op: &LinearBackward, unit: usize, images: usize, are
                 }
                 if first == 0 {
                     let bias: f64 = (0..images).map(|image| dy(image, row)).sum();
-                    *arena.add(op.gradients + k * c + row) = bias as f32;
+                    *arena.add(db + row) = bias as f32;
                 }
-                op.gradients + row * c + first
+                dw + row * c + first
             }
             Some(dx) => {
                 for k in 0..k {
-                    add_scaled(sums, dy(row - op.dy.c, k), arena.add(op.parameters + k * c + first));
+                    add_scaled(sums, dy(row - op.dy.c, k), arena.add(op.weight + k * c + first));
                 }
                 dx.block(row - k, 0) + first
             }

@@ -207,7 +207,9 @@ impl Binder<'_> {
             }
             StepOp::Linear { layer, learned, input, output } => {
                 let values = match learned {
-                    Some(learned) => Values::Learned(view(*learned).offset),
+                    Some([weight, bias]) => {
+                        Values::Learned { weight: view(*weight).offset, bias: view(*bias).offset }
+                    }
                     None => Values::Fixed {
                         weight: self.weights.f32(&format!("{layer}.weight"))?.into_owned(),
                         bias: self.weights.f32(&format!("{layer}.bias"))?.into_owned(),

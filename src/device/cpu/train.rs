@@ -67,8 +67,8 @@ impl TrainTask {
                     input: view(input),
                     dy: view(dy),
                     dx: dx.as_ref().map(view),
-                    parameters: place(parameters),
-                    gradients: place(gradients),
+                    weight: place(&parameters[0]),
+                    gradients: gradients.each_ref().map(place),
                 })
             }
             TrainOp::GlobalAvgPoolBackward { dy, dx } => {

@@ -7,7 +7,7 @@ use crate::program::testing::Maker;
 use crate::program::{Controls, StepOp, TrainOp};
 
 /// Images, C, K.
-const CASES: [(usize, usize, usize); 4] = [(3, 48, 1), (3, 80, 21), (1, 2048, 2), (2, 16, 1003)];
+const CASES: [(usize, usize, usize); 5] = [(3, 48, 1), (3, 80, 21), (1, 2048, 2), (2, 16, 1003), (4, 768, 3)];
 
 fn vector(c: usize) -> MapShape {
     MapShape { c, h: 1, w: 1 }
@@ -43,9 +43,9 @@ fn the_last_layer_and_its_gradients() {
     for (device, (n, c, k)) in devices().into_iter().flat_map(|d| CASES.map(|case| (d.clone(), case))) {
         let mut maker = Maker::new(&device.target(), vector(c));
         let input = maker.input();
-        let parameters = maker.given_flat("parameters", k * (c + 1));
-        let gradients = maker.flat_output("gradients", k * (c + 1));
-        let last = maker.flat_output("last gradients", k * (c + 1));
+        let parameters = [maker.given_flat("weight", k * c), maker.given_flat("bias", k)];
+        let gradients = [maker.flat_output("dw", k * c), maker.flat_output("db", k)];
+        let last = [maker.flat_output("last dw", k * c), maker.flat_output("last db", k)];
         let dy = maker.given_plain("dy", k);
         let (y, dx) = (maker.plain_output("y", vector(k)), maker.output("dx", vector(c)));
         let layer = || "fc".to_string();
@@ -58,16 +58,18 @@ fn the_last_layer_and_its_gradients() {
         let mut bench = Bench::new(&device, maker, 4);
         let (x, w, g) = (values(1, n * c), values(2, k * (c + 1)), values(3, n * k));
         bench.put(input, &x);
-        bench.put(parameters, &w);
+        bench.put(parameters[0], &w[..k * c]);
+        bench.put(parameters[1], &w[k * c..]);
         bench.put(dy, &g);
-        let ours = bench.run(n, &[y, dx, gradients, last]);
+        let [dw, db] = gradients;
+        let ours = bench.run(n, &[y, dx, dw, db, last[0], last[1]]);
         let (x, w, g) = (wide(&x), wide(&w), wide(&g));
         let what = |what: &str| format!("{what} of {n}×{c}, {k} outputs");
         close(&device, &what("y"), &ours[0], &linear(&x, &w, c), bound(&device));
         let [dx, gradients] = linear_backward(&x, &w, &g, c);
         close(&device, &what("dx"), &ours[1], &dx, bound(&device));
-        close(&device, &what("dW, db"), &ours[2], &gradients, bound(&device));
-        close(&device, &what("dW, db alone"), &ours[3], &gradients, bound(&device));
+        close(&device, &what("dW, db"), &ours[2..4].concat(), &gradients, bound(&device));
+        close(&device, &what("dW, db alone"), &ours[4..].concat(), &gradients, bound(&device));
     }
 }
 

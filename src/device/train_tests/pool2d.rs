@@ -16,7 +16,7 @@ const KINDS: [Kind; 3] =
     [Kind::Max, Kind::Average(AvgPoolPadding::Include), Kind::Average(AvgPoolPadding::Exclude)];
 
 /// The network's windows, and others.
-fn windows() -> [((usize, usize), Window); 7] {
+fn windows() -> [((usize, usize), Window); 9] {
     [
         ((9, 12), window((3, 3), (2, 2), (0, 0))),
         ((7, 5), window((3, 3), (1, 1), (1, 1))),
@@ -24,6 +24,9 @@ fn windows() -> [((usize, usize), Window); 7] {
         ((11, 6), window((7, 1), (3, 1), (2, 0))),
         ((5, 8), window((2, 3), (3, 4), (1, 0))),
         ((33, 34), window((3, 3), (2, 2), (0, 0))),
+        // The auxiliary head's.
+        ((17, 20), window((5, 5), (3, 3), (0, 0))),
+        ((13, 6), window((5, 5), (3, 3), (0, 0))),
         // More windows than a thread block looks at in a round.
         ((3, 611), window((3, 3), (1, 1), (1, 1))),
     ]

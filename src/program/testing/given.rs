@@ -47,6 +47,7 @@ impl Maker {
             controls: 0,
             loss: 0,
             norm: 0,
+            auxiliary: None,
         };
         let all = self.learned.get_or_insert_with(none);
         let places =

@@ -160,5 +160,6 @@ fn given(parameters: View, gradients: View, dz: View) -> LearnedSet {
         controls: dz.buffer,
         loss: gradients.buffer,
         norm: gradients.buffer,
+        auxiliary: None,
     }
 }

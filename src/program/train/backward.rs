@@ -4,10 +4,10 @@ use super::LearnedSet;
 use super::filters::LearnedFilters;
 use super::gradients::{Gradients, carriers};
 use super::op::TrainOp;
-use crate::network::{MapShape, Network};
-use crate::program::lower::Lowering;
+use crate::network::{LayerId, MapShape, Network, Op};
+use crate::program::lower::{Lowering, Value};
 use crate::program::step::{Conv2d, ConvPart, Filters, StepOp};
-use crate::program::{Role, View};
+use crate::program::{BufferId, Role, View};
 
 /// Appends loss, backward steps and update, and gives the gradients of maps their names. With `recompute` what can be taken from z
 /// again is not kept.
@@ -17,11 +17,12 @@ pub(super) fn append(lowering: &mut Lowering<'_>, network: &Network, learned: &L
     let gradients = Gradients::new(carriers(&forward, &[], &learns), logits.ready);
     let gradients = if recompute { gradients.taken_again(&forward) } else { gradients };
     let mut backward = Backward { learned, gradients };
-    let gradient = backward.gradients.gradient(lowering, logits.view);
-    let loss = View { buffer: learned.loss, channel: 0, channels: 1 };
-    let targets = lowering.whole(learned.targets);
-    let op = TrainOp::Loss { logits: logits.view, targets, loss, gradient };
-    backward.gradients.push(lowering, "loss", logits.ready, op, Some(gradient));
+    backward.loss(lowering, "loss", logits, (learned.targets, learned.loss));
+    if let (Some(own), Some(layer)) = (learned.auxiliary, auxiliary_logits(network)) {
+        // Beside the other: filters of data gradients are packed at that level.
+        let logits = Value { ready: logits.ready, ..lowering.value(layer) };
+        backward.loss(lowering, "auxiliary loss", logits, (own.targets, own.loss));
+    }
     for step in forward.iter().rev() {
         backward.step(lowering, &step.name, &step.op);
     }
@@ -42,6 +43,11 @@ pub(super) fn append(lowering: &mut Lowering<'_>, network: &Network, learned: &L
     lowering.push("update", last + 2, StepOp::Train(op));
 }
 
+/// The layer whose outputs the auxiliary head's loss is of.
+fn auxiliary_logits(network: &Network) -> Option<LayerId> {
+    network.layers.iter().position(|layer| layer.is_auxiliary() && layer.op == Op::Linear)
+}
+
 /// Whether a step owns something that learns.
 fn learns(op: &StepOp) -> bool {
     match op {
@@ -56,12 +62,27 @@ struct Backward<'a> {
 }
 
 impl Backward<'_> {
+    /// The loss of `logits` by the targets in one buffer, written to the other: where a gradient begins.
+    fn loss(
+        &mut self,
+        lowering: &mut Lowering<'_>,
+        name: &str,
+        logits: Value,
+        (targets, loss): (BufferId, BufferId),
+    ) {
+        let gradient = self.gradients.gradient(lowering, logits.view);
+        let (targets, loss) = (lowering.whole(targets), lowering.whole(loss));
+        let op = TrainOp::Loss { logits: logits.view, targets, loss, gradient };
+        self.gradients.push(lowering, name, logits.ready, op, Some(gradient));
+    }
+
     fn step(&mut self, lowering: &mut Lowering<'_>, name: &str, op: &StepOp) {
         match op {
             StepOp::Linear { layer, input, output, .. } => {
                 let (dy, level) = self.gradients.incoming(lowering, *output);
                 let (dx, level, _) = self.gradients.outgoing(lowering, *input, level);
-                let (parameters, gradients) = self.learning(&super::linear(layer));
+                let own = super::linear(layer).map(|name| self.learning(&[name]));
+                let (parameters, gradients) = (own.map(|(of, _)| of), own.map(|(_, of)| of));
                 let (layer, input) = (layer.clone(), *input);
                 let op = TrainOp::LinearBackward { layer, input, dy, dx, parameters, gradients };
                 self.gradients.push(lowering, name, level, op, dx);

@@ -1,8 +1,8 @@
 //! The forward pass in training mode.
 
 use super::op::TrainOp;
-use super::{Controls, Learned, LearnedSet, Training, linear};
-use crate::network::{LayerId, MapShape, Network, Op, Window};
+use super::{AuxiliaryLoss, Controls, Learned, LearnedSet, Training, linear};
+use crate::network::{LayerId, MapShape, Network, Op, Parameter, Window};
 use crate::program::lower::{Lowering, Value};
 use crate::program::step::{Average, ConvPart, Epilogue, Filters, Pool2d, PoolKind, StepOp};
 use crate::program::{Fusion, Options, Program, Role, View};
@@ -10,10 +10,8 @@ use crate::program::{Fusion, Options, Program, Role, View};
 /// Steps and buffers of `network` in training mode; offsets in the arena are still 0.
 pub(crate) fn lower(network: &Network, options: &Options, training: &Training) -> Program {
     let mut lowering = Lowering::new(network, options);
-    let order: Vec<LayerId> =
-        (0..network.layers.len()).filter(|&id| matches!(network.layers[id].op, Op::BasicConv2d(_))).collect();
-    let frozen: Vec<LayerId> = order.iter().copied().take(training.freeze).collect();
-    let learned = learned(&mut lowering, network, &frozen);
+    let frozen: Vec<LayerId> = network.convolutions().take(training.freeze).map(|(id, _)| id).collect();
+    let learned = learned(&mut lowering, network, &frozen, training.auxiliary);
     let mut forward = Forward { network, training, fusion: options.fusion, frozen, learned };
     for layer in 0..network.layers.len() {
         forward.layer(&mut lowering, layer);
@@ -24,18 +22,28 @@ pub(crate) fn lower(network: &Network, options: &Options, training: &Training) -
     lowering.finish(Some(learned))
 }
 
-/// Room for all that learns: convolutions that are not frozen, and the last layer; and for what goes with it.
-fn learned(lowering: &mut Lowering<'_>, network: &Network, frozen: &[LayerId]) -> LearnedSet {
+/// Room for all that learns: convolutions that are not frozen, and fully connected layers; and for what goes with it, the auxiliary
+/// head's weight in the loss being `auxiliary`.
+fn learned(
+    lowering: &mut Lowering<'_>,
+    network: &Network,
+    frozen: &[LayerId],
+    auxiliary: Option<f32>,
+) -> LearnedSet {
     let (mut parameters, mut statistics) = (Vec::new(), Vec::new());
-    let all = network.layers.iter().enumerate();
-    for (_, layer) in all.filter(|(id, _)| !frozen.contains(id)) {
-        for parameter in layer.parameters(network) {
-            let list = if parameter.name.contains(".running_") { &mut statistics } else { &mut parameters };
-            let first = end(list);
-            let values = parameter.shape.iter().product();
-            list.push(Learned { name: parameter.name, first, values });
-        }
-    }
+    let mut add = |parameter: Parameter| {
+        let list = if parameter.name.contains(".running_") { &mut statistics } else { &mut parameters };
+        let first = end(list);
+        let values = parameter.shape.iter().product();
+        list.push(Learned { name: parameter.name, first, values });
+    };
+    let all = network.layers.iter().enumerate().filter(|(id, _)| !frozen.contains(id));
+    let (linear, other): (Vec<_>, Vec<_>) =
+        all.map(|(_, layer)| layer).partition(|layer| layer.op == Op::Linear);
+    other.into_iter().flat_map(|layer| layer.parameters(network)).for_each(&mut add);
+    let linear = linear.into_iter().flat_map(|layer| layer.parameters(network));
+    let (weights, biases): (Vec<_>, Vec<_>) = linear.partition(|parameter| parameter.shape.len() == 2);
+    weights.into_iter().chain(biases).for_each(&mut add);
     let count = end(&parameters);
     let mut room = |name: &str, values: usize, role: Role| lowering.flat(name, values, role).buffer;
     let values = room("parameters", count, Role::Parameters);
@@ -44,8 +52,26 @@ fn learned(lowering: &mut Lowering<'_>, network: &Network, frozen: &[LayerId]) -
     let running = room("running statistics", end(&statistics), Role::Workspace);
     let controls = room("controls", Controls::WORDS, Role::Workspace);
     let (loss, norm) = (room("loss", 1, Role::Workspace), room("gradient norm", 1, Role::Workspace));
-    let targets = lowering.plain("targets", network.classes.max(2)).buffer;
-    LearnedSet { parameters, statistics, values, gradients, momentum, running, targets, controls, loss, norm }
+    let classes = network.classes.max(2);
+    let targets = lowering.plain("targets", classes).buffer;
+    let auxiliary = auxiliary.map(|weight| AuxiliaryLoss {
+        weight,
+        targets: lowering.plain("auxiliary targets", classes).buffer,
+        loss: lowering.flat("auxiliary loss", 1, Role::Workspace).buffer,
+    });
+    LearnedSet {
+        parameters,
+        statistics,
+        values,
+        gradients,
+        momentum,
+        running,
+        targets,
+        controls,
+        loss,
+        norm,
+        auxiliary,
+    }
 }
 
 /// Values of all of `list` together.
@@ -80,11 +106,11 @@ impl Forward<'_> {
         }
     }
 
-    /// The last layer, behind dropout where there is any.
+    /// A fully connected layer; the last one behind dropout where there is any.
     fn linear(&self, lowering: &mut Lowering<'_>, layer: LayerId) {
         let this = &self.network.layers[layer];
         let Value { view: mut input, mut ready } = lowering.value(this.inputs[0]);
-        if self.training.dropout > 0.0 {
+        if self.training.dropout > 0.0 && !this.is_auxiliary() {
             let output = lowering.buffer("dropout", lowering.shape(input.buffer));
             let controls = View { buffer: self.learned.controls, channel: 0, channels: Controls::WORDS };
             let op = TrainOp::Dropout { input, output, controls, keep: 1.0 - self.training.dropout };
@@ -92,7 +118,7 @@ impl Forward<'_> {
             (input, ready) = (output, ready + 1);
         }
         let output = lowering.buffer(&this.name, this.output);
-        let learned = Some(self.learned.values_of(&linear(&this.name)));
+        let learned = Some(linear(&this.name).map(|name| self.learned.values_of(&[name])));
         let op = StepOp::Linear { layer: this.name.clone(), learned, input, output };
         lowering.push(&this.name, ready, op);
         lowering.define(layer, output, ready + 1);

@@ -16,6 +16,9 @@
 //! other, so that the order of the sum is fixed. Filters, gradients and momenta of all that learns lie in three buffers of the same
 //! layout, so that one step updates all.
 //!
+//! With [`Training::auxiliary`] the auxiliary head stands behind `Mixed_6e`, with a loss of its own whose targets carry its weight, so
+//! that its gradient is simply one more contribution to that of `Mixed_6e`. It learns whole and cannot be frozen.
+//!
 //! What a convolution reads of filters that learn is packed from the parameters in each run: forward filters at the begin, those of
 //! the data gradients beside the loss.
 
@@ -49,7 +52,7 @@ pub(crate) use sums::map_slices;
 
 use super::{BufferId, Fusion, Input, Options, Program, View};
 use crate::error::{Error, Result};
-use crate::network::{Network, Op};
+use crate::network::Network;
 
 /// How a network learns.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,24 +63,27 @@ pub struct Training {
     pub dropout: f32,
     /// Share of the batch's statistics in the running ones.
     pub batch_norm_momentum: f32,
+    /// Weight of the auxiliary head's loss; `None` for no such head.
+    pub auxiliary: Option<f32>,
     /// Whether y = ReLU(batch norm(z)) is taken again from z where the backward pass reads it, instead of kept: less memory, more
     /// work, the same bits.
     pub recompute: bool,
 }
 
 impl Default for Training {
-    /// Everything learns, nothing is dropped, torch's batch-norm momentum.
+    /// Everything learns, nothing is dropped, no auxiliary head, torch's batch-norm momentum.
     fn default() -> Self {
-        Training { freeze: 0, dropout: 0.0, batch_norm_momentum: 0.1, recompute: false }
+        Training { freeze: 0, dropout: 0.0, batch_norm_momentum: 0.1, auxiliary: None, recompute: false }
     }
 }
 
 impl Training {
     /// # Errors
-    /// [`Error::Argument`] for more frozen convolutions than there are, shares outside 0 to 1, batch norm over a single value, and for
-    /// what is not planned: crops, maps taken again in unfused steps.
+    /// [`Error::Argument`] for more frozen convolutions than there are, shares outside 0 to 1, an auxiliary head without a positive
+    /// weight or with nothing below that learns, batch norm over a single value, and for what is not planned: crops, maps taken again in
+    /// unfused steps.
     pub(super) fn check(&self, network: &Network, options: &Options) -> Result<()> {
-        let count = network.layers.iter().filter(|layer| matches!(layer.op, Op::BasicConv2d(_))).count();
+        let count = network.convolutions().count();
         if self.freeze > count {
             return Err(Error::Argument(format!("{} frozen convolutions: there are {count}", self.freeze)));
         }
@@ -85,10 +91,9 @@ impl Training {
         if let Some((what, share)) = shares.into_iter().find(|(_, share)| !(0.0..1.0).contains(share)) {
             return Err(Error::Argument(format!("{what} {share}: give a number from 0 to below 1")));
         }
-        let learns =
-            network.layers.iter().filter(|layer| matches!(layer.op, Op::BasicConv2d(_))).skip(self.freeze);
+        self.check_auxiliary(network)?;
         let single = |layer: &&crate::network::Layer| options.batch * layer.output.h * layer.output.w < 2;
-        if let Some(layer) = learns.into_iter().find(single) {
+        if let Some(layer) = network.learning_convolutions(self.freeze).find(single) {
             return Err(Error::Argument(format!(
                 "{} gives one value a channel, of which batch norm takes no variance: choose a larger batch or size",
                 layer.name
@@ -105,6 +110,28 @@ impl Training {
     }
 }
 
+impl Training {
+    /// Whether an auxiliary head, if one is wanted, has a weight and something to teach.
+    fn check_auxiliary(&self, network: &Network) -> Result<()> {
+        let Some(weight) = self.auxiliary else { return Ok(()) };
+        if !(weight > 0.0 && weight.is_finite()) {
+            let problem =
+                format!("weight {weight} of the auxiliary head: give a positive number, such as 0.4");
+            return Err(Error::Argument(problem));
+        }
+        let head = network.layers.iter().position(|layer| layer.is_auxiliary()).unwrap_or(0);
+        let below = network.convolutions().filter(|(id, _)| *id < head).count();
+        match self.freeze < below {
+            true => Ok(()),
+            false => Err(Error::Argument(format!(
+                "with {} frozen convolutions nothing learns below the auxiliary head, which reads the {below}th and those before it: \
+                 freeze fewer, or leave out --aux-weight",
+                self.freeze
+            ))),
+        }
+    }
+}
+
 /// A parameter that learns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Learned {
@@ -117,9 +144,10 @@ pub struct Learned {
 }
 
 /// What learns, and where it lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LearnedSet {
-    /// Each parameter, one behind the other; a batch norm's bias follows its weight.
+    /// Each parameter, one behind the other; a batch norm's bias follows its weight. Fully connected layers stand at the end, biases
+    /// behind all weights, so that every other parameter begins at a multiple of four values.
     pub parameters: Vec<Learned>,
     /// Running statistics of the batch norms that learn, one behind the other; a variance follows its mean.
     pub statistics: Vec<Learned>,
@@ -139,6 +167,19 @@ pub struct LearnedSet {
     pub loss: BufferId,
     /// That of the gradients' norm, one value.
     pub norm: BufferId,
+    /// The auxiliary head's loss, where there is that head.
+    pub auxiliary: Option<AuxiliaryLoss>,
+}
+
+/// What the loss of the auxiliary head reads and leaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AuxiliaryLoss {
+    /// What the targets of the network's own loss are multiplied by for this one.
+    pub weight: f32,
+    /// Those N·max(K, 2) products, written before each run.
+    pub targets: BufferId,
+    /// The loss by them, one value.
+    pub loss: BufferId,
 }
 
 impl LearnedSet {
@@ -158,8 +199,15 @@ impl LearnedSet {
     }
 
     /// Buffers that are written before each run.
-    pub fn given(&self) -> [BufferId; 2] {
-        [self.targets, self.controls]
+    pub fn given(&self) -> Vec<BufferId> {
+        let auxiliary = self.auxiliary.map(|auxiliary| auxiliary.targets);
+        [self.targets, self.controls].into_iter().chain(auxiliary).collect()
+    }
+
+    /// Buffers that are read after each run, beside those that last.
+    pub fn results(&self) -> Vec<BufferId> {
+        let auxiliary = self.auxiliary.map(|auxiliary| auxiliary.loss);
+        [self.loss, self.norm, self.gradients].into_iter().chain(auxiliary).collect()
     }
 
     /// Where the parameters called `names`, which stand one behind the other, lie in their buffer and in that of their gradients.
@@ -193,7 +241,7 @@ fn range_of(all: &[Learned], names: &[String]) -> Range {
     Range { first: own().map(|p| p.first).min().unwrap_or(0), values: own().map(|p| p.values).sum() }
 }
 
-/// Names of a fully connected layer's weight and bias, which stand one behind the other.
+/// Names of a fully connected layer's weight and bias.
 fn linear(layer: &str) -> [String; 2] {
     ["weight", "bias"].map(|name| format!("{layer}.{name}"))
 }

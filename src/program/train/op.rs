@@ -95,10 +95,10 @@ pub enum TrainOp {
         dy: View,
         /// dx, where something below learns.
         dx: Option<View>,
-        /// W, then b.
-        parameters: View,
-        /// dW, then db.
-        gradients: View,
+        /// W and b.
+        parameters: [View; 2],
+        /// dW and db.
+        gradients: [View; 2],
     },
     /// dx = dy / (H·W) at each pixel.
     GlobalAvgPoolBackward {
@@ -258,7 +258,9 @@ impl TrainOp {
                 .collect(),
             Dropout { input, controls, .. } => vec![*input, *controls],
             Loss { logits, targets, .. } => vec![*logits, *targets],
-            LinearBackward { input, dy, parameters, .. } => vec![*input, *dy, *parameters],
+            LinearBackward { input, dy, parameters, .. } => {
+                [*input, *dy].iter().chain(parameters).copied().collect()
+            }
             GlobalAvgPoolBackward { dy, .. } => vec![*dy],
             Pool2dBackward { kind: PoolBackward::Max { input }, dy, dx, accumulate, .. } => {
                 [vec![*dy, *input], also(*dx, *accumulate)].concat()
@@ -284,7 +286,7 @@ impl TrainOp {
             BatchNormStats { stats, running, .. } => vec![*stats, *running],
             Normalize { output, .. } | Dropout { output, .. } => vec![*output],
             Loss { loss, gradient, .. } => vec![*loss, *gradient],
-            LinearBackward { dx, gradients, .. } => dx.iter().copied().chain([*gradients]).collect(),
+            LinearBackward { dx, gradients, .. } => dx.iter().chain(gradients).copied().collect(),
             GlobalAvgPoolBackward { dx, .. } | Pool2dBackward { dx, .. } | ReluBackward { dx, .. } => {
                 vec![*dx]
             }

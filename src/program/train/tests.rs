@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::network::{AvgPoolPadding, Window};
+use crate::network::{AvgPoolPadding, Op, Window};
 use crate::program::{Step, StepOp, Target};
 
 fn network() -> Network {
@@ -123,8 +123,8 @@ fn frozen_is_free() {
 
 #[test]
 fn every_gradient_is_written_once_before_the_update() {
-    for freeze in [0, 3, 7, 94] {
-        let program = program(1, freeze);
+    let all = [0, 3, 7, 94].map(|freeze| program(1, freeze));
+    for program in all.into_iter().chain([with_auxiliary_head(2, 0)]) {
         let learned = program.learned.as_ref().unwrap();
         let update = program.steps.last().unwrap();
         assert!(program.steps.windows(2).all(|pair| pair[0].level <= pair[1].level));
@@ -136,8 +136,69 @@ fn every_gradient_is_written_once_before_the_update() {
                 written[view.channel..view.channel + view.channels].iter_mut().for_each(|n| *n += 1);
             }
         }
-        assert!(written.iter().all(|n| *n == 1), "freeze {freeze}");
+        assert!(written.iter().all(|n| *n == 1));
     }
+}
+
+/// A program with the auxiliary head for an input of 299×299.
+fn with_auxiliary_head(batch: usize, freeze: usize) -> Program {
+    let training = Some(Training { freeze, auxiliary: Some(0.4), ..Training::default() });
+    Program::lower(&network(), &Options { training, ..options(batch, freeze) }).unwrap()
+}
+
+#[test]
+fn an_auxiliary_head_is_one_more_branch() {
+    let (own, without) = (with_auxiliary_head(2, 0), program(2, 0));
+    let named = |name: &str| own.steps.iter().filter(|step| step.name == name).collect::<Vec<_>>();
+    // conv0 over 5×5 pixels and conv1 over one, three products each, and the last layer.
+    let macs = 25 * 768 * 128 + 128 * 25 * 768;
+    assert!((gmac(&own) - gmac(&without) - 3e-9 * f64::from(macs + 768)).abs() < 1e-9);
+    let kinds = |name| named(name).iter().map(|step| step.kind()).collect::<Vec<_>>();
+    assert_eq!(kinds("AuxLogits.pool"), ["avg_pool2d", "avg_pool2d_backward"]);
+    assert_eq!(kinds("AuxLogits.avgpool"), ["global_avg_pool", "global_avg_pool_backward"]);
+    assert_eq!(kinds("AuxLogits.fc"), ["linear", "linear_backward"]);
+    assert_eq!(own.logits.channels, 1);
+    assert_eq!(own.buffers[own.logits.buffer].name, "fc", "the last layer is what answers");
+    let losses: Vec<usize> = own.steps.iter().filter(|s| s.kind() == "loss").map(|s| s.level).collect();
+    assert_eq!((losses.len(), losses[0]), (2, losses[1]));
+    // Of all that goes into the gradient of Mixed_6e the first overwrites and each other adds, on a level of its own.
+    let of = |name: &str| own.outputs.iter().find(|(own, _)| own == name).unwrap().1;
+    let gradient = of("grad.Mixed_6e").buffer;
+    let writes = own.steps.iter().filter(|s| s.outputs().iter().any(|view| view.buffer == gradient));
+    let writes: Vec<(usize, bool)> =
+        writes.map(|s| (s.level, s.inputs().iter().any(|view| view.buffer == gradient))).collect();
+    assert_eq!(writes.iter().filter(|(_, adds)| !adds).count(), 1, "{writes:?}");
+    assert!(!writes[0].1 && writes.len() == 3 && writes.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    // Nothing of it is dropped, whatever stands before the last layer.
+    let training = Some(Training { dropout: 0.5, auxiliary: Some(0.4), ..Training::default() });
+    let dropping = Program::lower(&network(), &Options { training, ..options(2, 0) }).unwrap();
+    assert_eq!(dropping.steps.iter().filter(|s| s.kind() == "dropout").count(), 2, "forward and backward");
+}
+
+#[test]
+fn an_auxiliary_head_without_use_is_refused() {
+    let refused = |network: &Network, freeze, auxiliary| {
+        let training = Some(Training { freeze, auxiliary: Some(auxiliary), ..Training::default() });
+        Program::lower(network, &Options { training, ..options(2, 0) }).unwrap_err().to_string()
+    };
+    for weight in [0.0, -0.4, f32::NAN, f32::INFINITY] {
+        let error = refused(&network(), 0, weight);
+        assert!(
+            error.contains(&format!("weight {weight} of the auxiliary head: give a positive")),
+            "{error}"
+        );
+    }
+    with_auxiliary_head(2, 69);
+    assert!(refused(&network(), 70, 0.4).contains("with 70 frozen convolutions nothing learns below"));
+    for size in [(298, 299), (299, 107)] {
+        let small = Network::inception_v3(size, 1, AvgPoolPadding::Include).unwrap();
+        let error = refused(&small, 0, 0.4);
+        assert!(error.contains("needs inputs of at least 299×299"), "{error}");
+    }
+    let one = Some(Training { auxiliary: Some(0.4), ..Training::default() });
+    let error =
+        Program::lower(&network(), &Options { training: one, ..options(1, 0) }).unwrap_err().to_string();
+    assert!(error.contains("AuxLogits.conv1 gives one value a channel"), "{error}");
 }
 
 #[test]

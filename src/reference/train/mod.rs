@@ -17,7 +17,7 @@ use super::tolerance::group_of;
 use super::{Report, Tolerances};
 use crate::device::{Device, Engine};
 use crate::error::{Error, Result};
-use crate::network::{Network, Op};
+use crate::network::Network;
 use crate::program::{Controls, Options, Program, Training};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
@@ -43,7 +43,7 @@ impl Recipe {
                 step: step as u32,
                 ..Controls::default()
             };
-            losses.push(engine.train_step(n, &targets, &controls)?.loss);
+            losses.push(engine.train_step(n, &targets, &controls)?.total_loss());
             if step == 0 {
                 let parameters = engine.program().learned.as_ref().map(|l| l.parameters.clone());
                 for parameter in parameters.unwrap_or_default() {
@@ -71,7 +71,9 @@ impl Recipe {
         tolerances: &Tolerances,
     ) -> Result<Report> {
         self.check(file, network.classes)?;
-        let training = Training { freeze: self.freeze, ..Training::default() };
+        let network = &self.network(network)?;
+        let auxiliary = self.auxiliary.map(|weight| weight as f32);
+        let training = Training { freeze: self.freeze, auxiliary, ..Training::default() };
         let options = Options { training: Some(training), batch: self.shape[1], ..options.clone() };
         let mut engine = Engine::new(Program::lower(network, &options)?, weights, device)?;
         let ours = self.run(&mut engine, network.classes)?;
@@ -114,8 +116,8 @@ impl Recipe {
 
 /// Names of what learns, as the file calls its values: `param.NAME`, `buffer.NAME`.
 fn learned(network: &Network, freeze: usize) -> BTreeSet<String> {
-    let convolutions = network.layers.iter().filter(|layer| matches!(layer.op, Op::BasicConv2d(_)));
-    let frozen: BTreeSet<&str> = convolutions.take(freeze).map(|layer| layer.name.as_str()).collect();
+    let frozen: BTreeSet<&str> =
+        network.convolutions().take(freeze).map(|(_, layer)| layer.name.as_str()).collect();
     let layers = network.layers.iter().filter(|layer| !frozen.contains(layer.name.as_str()));
     let parameters = layers.flat_map(|layer| layer.parameters(network));
     let called = |name: String| match name.contains(".running_") {

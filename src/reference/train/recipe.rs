@@ -1,6 +1,7 @@
 //! What a reference of training says is done: inputs, labels and rates, read and checked.
 
 use crate::error::{Error, Result};
+use crate::network::Network;
 use crate::reference::compare::f32_error;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
@@ -21,6 +22,8 @@ pub(in crate::reference) struct Recipe {
     pub(super) momentum: f64,
     pub(super) weight_decay: f64,
     pub(super) lr_decay: f64,
+    /// Weight of the auxiliary head's loss, where there is that head.
+    pub(super) auxiliary: Option<f64>,
     /// `logit` or `classes`, where the file says.
     head: Option<String>,
 }
@@ -68,6 +71,7 @@ impl Recipe {
             momentum: number(file, "momentum", 0.0)?,
             weight_decay: number(file, "weight_decay", 0.0)?,
             lr_decay: number(file, "lr_decay", 0.0)?,
+            auxiliary: Some(number(file, "aux_weight", 0.0)?).filter(|&weight| weight > 0.0),
             head: file.metadata().get("head").cloned(),
         })
     }
@@ -75,6 +79,11 @@ impl Recipe {
     /// Height and width of the images.
     pub(in crate::reference) fn size(&self) -> (usize, usize) {
         (self.shape[3], self.shape[4])
+    }
+
+    /// `network` with an auxiliary head where the file has one.
+    pub(in crate::reference) fn network(&self, network: &Network) -> Result<Network> {
+        network.with_auxiliary_head(self.auxiliary.is_some())
     }
 
     /// `input` and `labels` for a dump.
