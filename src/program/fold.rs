@@ -65,7 +65,7 @@ impl FoldedBatchNorm {
 }
 
 impl Conv2d {
-    /// The filters [K,C,R,S] of each part, where they come from `weights`, with the scale that is still to be multiplied in and the bias
+    /// The filters `[K,C,R,S]` of each part, where they come from `weights`, with the scale that is still to be multiplied in and the bias
     /// that follows.
     ///
     /// # Errors
