@@ -3,7 +3,7 @@
     python3 tests/report/browser.py PAGE.html [--out FOLDER]
 
 With --out it leaves screenshots at 1280 and at 390 pixels' width and a PDF. Chromium is spoken to through its own pipe
-(--remote-debugging-pipe); nothing but Python's standard library and Chromium is needed. Exit code 77: no Chromium here.
+(--remote-debugging-pipe); nothing but Python's standard library and Chromium is needed. Exit code 77 where there is no Chromium.
 """
 
 import argparse
@@ -80,10 +80,6 @@ class Browser:
             if "method" in message:
                 self.events.append(message)
 
-    def close(self):
-        self.call("Browser.close")
-        self.process.wait(timeout=30)
-
 
 def problems(page, events):
     """What a page must not do."""
@@ -140,16 +136,24 @@ def main():
     if binary is None:
         print("skipped: no Chromium here (chromium, chromium-browser or google-chrome on the PATH)")
         return 77
+    missing = [str(page) for page in arguments.pages if not page.is_file()]
+    if missing:
+        print(f"{', '.join(missing)}: is no file: name pages that `nodal report` wrote", file=sys.stderr)
+        return 1
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
     failed = False
     with tempfile.TemporaryDirectory() as profile:
         browser = Browser(binary, profile)
-        for page in arguments.pages:
-            found = check(browser, page.resolve(strict=True), arguments.out)
-            failed |= bool(found)
-            print("\n".join(f"{page}: {problem}" for problem in found) or f"{page}: no message, no request")
-        browser.close()
+        try:
+            for page in arguments.pages:
+                found = check(browser, page.resolve(), arguments.out)
+                failed |= bool(found)
+                print("\n".join(f"{page}: {problem}" for problem in found) or f"{page}: no message, no request")
+            browser.call("Browser.close")
+            browser.process.wait(timeout=30)
+        finally:
+            browser.process.kill()
     return 1 if failed else 0
 
 

@@ -1,7 +1,7 @@
 //! All that is needed to have the same figures again.
 
 use maud::{Markup, html};
-use nodal::train::Config;
+use nodal::train::{Config, Hyper};
 
 use super::super::grid::Grid;
 use super::super::sweep::quoted;
@@ -50,7 +50,29 @@ pub fn part(content: &Content) -> anyhow::Result<Markup> {
 
 /// The call of `nodal train` that begins the run again.
 fn command(config: &Config) -> Vec<String> {
-    let hyper = &config.hyper;
+    // In full, so that a new option cannot be forgotten here.
+    let Hyper {
+        epochs,
+        batch,
+        drop_last,
+        freeze,
+        dropout,
+        lr,
+        schedule,
+        warmup,
+        momentum,
+        weight_decay,
+        nesterov,
+        clip_norm,
+        aux_weight,
+        label_smoothing,
+        class_weights,
+        augment,
+        seed,
+        checkpoint_every,
+        reestimate,
+        recompute,
+    } = &config.hyper;
     let mut words: Vec<String> = [
         "nodal",
         "train",
@@ -62,39 +84,42 @@ fn command(config: &Config) -> Vec<String> {
     .into();
     let mut option = |name: &str, value: String| words.extend([format!("--{name}"), value]);
     option("out", "run".into());
-    option("epochs", hyper.epochs.to_string());
-    option("batch", hyper.batch.to_string());
-    option("freeze", hyper.freeze.to_string());
-    option("lr", format!("{:?}", hyper.lr));
-    option("schedule", hyper.schedule.clone());
-    option("warmup", hyper.warmup.to_string());
-    option("momentum", hyper.momentum.to_string());
-    option("weight-decay", hyper.weight_decay.to_string());
-    option("dropout", hyper.dropout.to_string());
-    option("label-smoothing", format!("{:?}", hyper.label_smoothing));
-    option("class-weights", hyper.class_weights.iter().map(f64::to_string).collect::<Vec<_>>().join(","));
-    option("augment", hyper.augment.clone());
-    option("seed", hyper.seed.to_string());
+    option("epochs", epochs.to_string());
+    option("batch", batch.to_string());
+    option("freeze", freeze.to_string());
+    option("lr", format!("{:?}", lr));
+    option("schedule", schedule.clone());
+    option("warmup", warmup.to_string());
+    option("momentum", momentum.to_string());
+    option("weight-decay", weight_decay.to_string());
+    option("dropout", dropout.to_string());
+    option("label-smoothing", format!("{:?}", label_smoothing));
+    option("class-weights", class_weights.iter().map(f64::to_string).collect::<Vec<_>>().join(","));
+    option("augment", augment.clone());
+    option("seed", seed.to_string());
     option("size", format!("{}x{}", config.size.0, config.size.1));
     option("fit", config.fit.clone());
     option("normalize", config.normalize.clone());
-    if let Some(clip) = hyper.clip_norm {
+    if let Some(clip) = clip_norm {
         option("clip-norm", clip.to_string());
     }
-    if hyper.checkpoint_every > 0 {
-        option("checkpoint-every", hyper.checkpoint_every.to_string());
+    if let Some(weight) = aux_weight {
+        option("aux-weight", weight.to_string());
+    }
+    if *checkpoint_every > 0 {
+        option("checkpoint-every", checkpoint_every.to_string());
     }
     split(&config.split).into_iter().for_each(|(name, value)| option(name, value));
     if config.device.starts_with("cpu") || config.device.starts_with("sim") {
         option("device", config.device.clone());
     }
     let flags = [
-        ("--drop-last", hyper.drop_last),
-        ("--nesterov", hyper.nesterov),
+        ("--drop-last", *drop_last),
+        ("--nesterov", *nesterov),
         ("--softmax", config.outputs == 2 && config.classes.len() == 2),
         ("--standardize", config.standardize),
-        ("--recompute", hyper.recompute),
-        ("--reestimate-batch-norm", hyper.reestimate),
+        ("--recompute", *recompute),
+        ("--reestimate-batch-norm", *reestimate),
     ];
     words.extend(flags.iter().filter(|(_, set)| *set).map(|(flag, _)| flag.to_string()));
     words
