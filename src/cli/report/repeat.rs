@@ -81,6 +81,9 @@ fn command(config: &Config) -> Vec<String> {
     if let Some(clip) = hyper.clip_norm {
         option("clip-norm", clip.to_string());
     }
+    if let Some(weight) = hyper.aux_weight {
+        option("aux-weight", weight.to_string());
+    }
     if hyper.checkpoint_every > 0 {
         option("checkpoint-every", hyper.checkpoint_every.to_string());
     }
