@@ -10,7 +10,7 @@ use super::{Decay, Schedule, Targets};
 use crate::data::train::Augmentation;
 use crate::error::{Error, Result};
 use crate::network::{AvgPoolPadding, Network};
-use crate::program::{Controls, Training};
+use crate::program::{Controls, Training, Tuning};
 
 /// A run in full: what it read, and how it learned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ pub struct Config {
     pub standardize: bool,
     /// How average pools treat their padding.
     pub avg_pool_padding: String,
+    /// How launches are cut, where that was found by trying: other cuts give other last bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<Tuning>,
     /// How images were parted: `given`, or by what, and the share or fold of validation.
     pub split: String,
     /// How it learned.

@@ -224,6 +224,7 @@ impl Prepared {
             normalize: preprocess.normalize.name().into(),
             standardize: preprocess.standardize,
             avg_pool_padding: padding.to_string(),
+            tuning: device.target().gpu.and_then(|gpu| gpu.tuning),
             split: how,
             hyper,
         };

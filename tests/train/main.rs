@@ -8,3 +8,5 @@ mod refusals;
 mod repeats;
 mod run;
 mod sweep;
+#[cfg(feature = "sim")]
+mod tuned;

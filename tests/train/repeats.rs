@@ -113,8 +113,24 @@ fn ctrl_c_ends_after_the_step_and_says_how_to_go_on() {
     assert_same(&place, "whole", "stopped");
 }
 
+/// A run over the crops of `place`.
+pub fn begin(place: &Place, hyper: Hyper) -> Begin {
+    Begin {
+        data: place.at("data"),
+        weights: place.at("w.safetensors"),
+        preprocess: Preprocess { size: (75, 75), ..Preprocess::default() },
+        mean_image: false,
+        softmax: false,
+        split_by: None,
+        val_fraction: None,
+        fold: None,
+        balanced: false,
+        hyper,
+    }
+}
+
 /// Asks to stop when it is asked for the n-th time whether to.
-struct StopAt(Cell<usize>);
+pub struct StopAt(pub Cell<usize>);
 
 impl Watch for StopAt {
     fn step(&mut self, _: &StepReport) {}
@@ -131,18 +147,8 @@ impl Watch for StopAt {
 fn a_run_can_be_stopped_in_validation_and_in_re_estimation() {
     let place = Place::new(6, 4);
     let device = Device::open("cpu", Some(2)).unwrap();
-    let begin = || Begin {
-        data: place.at("data"),
-        weights: place.at("w.safetensors"),
-        preprocess: Preprocess { size: (75, 75), ..Preprocess::default() },
-        mean_image: false,
-        softmax: false,
-        split_by: None,
-        val_fraction: None,
-        fold: None,
-        balanced: false,
-        hyper: Hyper { epochs: 1, batch: 5, freeze: 80, reestimate: true, ..Hyper::default() },
-    };
+    let hyper = Hyper { epochs: 1, batch: 5, freeze: 80, reestimate: true, ..Hyper::default() };
+    let begin = || begin(&place, hyper.clone());
     let never = || StopAt(Cell::new(0));
     let mut whole = never();
     Job::begin(begin(), &place.at("whole"), &device, 2).unwrap().run(&device, &mut whole).unwrap();

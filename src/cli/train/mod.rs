@@ -46,10 +46,18 @@ impl Options {
                 if let Some(given) = self.learning.given() {
                     anyhow::bail!("--resume goes on with the run's own options: leave {given} out");
                 }
+                #[cfg(any(feature = "cuda", feature = "sim"))]
+                self.device.refuse("--resume, which goes on with the run's own table", &["--tuning"])?;
                 let job = Job::resume(run, threads)?;
                 // A card is found by its number, which may have changed.
                 let own = &job.config().device;
                 let device = self.device.open_or(if own.starts_with("cuda") { "cuda" } else { own })?;
+                #[cfg(any(feature = "cuda", feature = "sim"))]
+                let device = match &job.config().tuning {
+                    // Another card has other kernels.
+                    Some(tuning) if tuning.card == device.card() => device.tuned(tuning.clone())?,
+                    _ => device,
+                };
                 if device.identity() != job.config().device {
                     let (own, other) = (&job.config().device, device.identity());
                     eprintln!(
