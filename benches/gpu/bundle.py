@@ -22,8 +22,9 @@ DATA = ["tests/reference", "examples/crops"]
 def device_tests(folder):
     """Names of the integration tests that run programs on devices."""
     names = []
-    for path in sorted(folder.glob("*.rs")):
-        source = path.read_text(encoding="utf-8")
+    for path in sorted([*folder.glob("*.rs"), *(main.parent for main in folder.glob("*/main.rs"))]):
+        sources = sorted(path.glob("*.rs")) if path.is_dir() else [path]
+        source = "".join(source.read_text(encoding="utf-8") for source in sources)
         if "Device::open" in source and "CARGO_BIN_EXE" not in source:
             if 'env!("CARGO_MANIFEST_DIR")' in source:
                 sys.exit(f"tests/{path.name}: a test that is carried to another machine must not know the folder it was "

@@ -247,7 +247,12 @@ class Bundles(unittest.TestCase):
         (self.root / "runs.rs").write_text('Device::open("cuda", None)')
         (self.root / "drives.rs").write_text('Device::open("cuda", None) CARGO_BIN_EXE_nodal')
         (self.root / "reads.rs").write_text("Weights::open(path)")
-        self.assertEqual(bundle.device_tests(self.root), ["runs"])
+        for name, part in (("folder", ""), ("drives", "CARGO_BIN_EXE_nodal"), ("shared", "")):
+            (self.root / name).mkdir()
+            (self.root / name / "part.rs").write_text('Device::open("cuda", None)' + part)
+        for name in ("folder", "drives"):
+            (self.root / name / "main.rs").write_text("mod part;")
+        self.assertEqual(bundle.device_tests(self.root), ["folder", "runs"])
         (self.root / "runs.rs").write_text('Device::open env!("CARGO_MANIFEST_DIR")')
         with self.assertRaisesRegex(SystemExit, "tests/runs.rs"):
             bundle.device_tests(self.root)
@@ -310,9 +315,12 @@ class Runs(unittest.TestCase):
 
     def test_training_references_and_the_sanitizer_over_a_training_step(self):
         (self.root / "tests/reference/train-logit-freeze3.safetensors").touch()
+        # One that a test replays, not the command.
+        (self.root / "tests/reference/gradients-107x139.safetensors").touch()
         done, summary = self.run_parts("references", "sanitize_train")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         rows = json.loads((self.root / "out/references.json").read_text())["rows"]
+        self.assertFalse([r for r in rows if r["reference"].startswith("gradients")])
         runs = [(r["device"], r["fuse"], r["graph"]) for r in rows if r["reference"] == "train-logit-freeze3"]
         self.assertEqual(runs, [("cuda", "full", True), ("cuda", "full", False), ("cuda", "none", True), ("cuda", "none", False), ("cuda:1", "full", True)])
         commands = [line for line in (self.root / "out/sanitize_train.log").read_text().splitlines() if line.startswith("$ ")]

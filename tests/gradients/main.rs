@@ -1,12 +1,10 @@
-//! What decided: gradients by a layer's output against libtorch, Grad-CAM and occlusion against a plain computation, and the command.
+//! What decided: gradients by a layer's output against libtorch, Grad-CAM and occlusion against a plain computation.
 #![cfg(all(feature = "explain", feature = "cpu"))]
 #![allow(clippy::unwrap_used)] // a test may panic
 
-#[cfg(feature = "cli")]
-mod command;
 #[path = "../common/mod.rs"]
 mod common;
-mod gradients;
+mod libtorch;
 mod maps;
 
 use nodal::network::{AvgPoolPadding, Network};

@@ -1,4 +1,8 @@
 //! `nodal explain` as a user drives it.
+#![cfg(all(feature = "cli", feature = "cpu"))]
+#![allow(clippy::unwrap_used)] // a test may panic
+
+mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -6,8 +10,6 @@ use std::sync::LazyLock;
 
 use nodal::Image;
 use serde_json::Value;
-
-use crate::common;
 
 fn nodal(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_nodal")).args(arguments).output().unwrap()
