@@ -163,7 +163,7 @@ fn readers_and_network_are_compared_on_the_cases_of_both() {
     let page = page(&folder, &["report", "--predictions", "p.csv", "--readers", "r.csv"]);
     assert!(
         page.text
-            .contains("compared on the 6 images that the network has predictions of; the readers read 8")
+            .contains("compared on the 6 cases that the network has predictions of; the readers read 8")
     );
     assert_eq!(page.row("R")[0], "6 <small>(3 + 3)</small>");
     assert!(page.row("R")[3].starts_with("100.0"), "all three positive cases: {:?}", page.row("R"));
