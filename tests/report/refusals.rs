@@ -36,6 +36,20 @@ fn what_makes_no_page_is_named() {
     );
     refused(&["--predictions", "p.csv", "--positive", "ill"], "is none of the classes");
     refused(&["--predictions", "p.csv", "--device", "cpu"], "--device counts only where a network runs");
+    for option in [
+        ["--cutoff", "youden"],
+        ["--threshold", "0.3"],
+        ["--pool", "max"],
+        ["--positive", "positive"],
+        ["--bootstrap", "9"],
+        ["--seed", "9"],
+        ["--errors", "3"],
+        ["--data", "folder"],
+    ] {
+        let says = format!("{} counts only where a network is judged", option[0]);
+        refused(&[&["--readers", "r.csv"], &option[..]].concat(), &says);
+    }
+    refused(&["--sweep", "folder", "--confidence", "0.9"], "--confidence counts only where");
     refused(&["--predictions", "p.csv", "--threshold", "7"], "between 0 and 1");
     refused(&["--sweep", "folder"], "no run is finished");
     refused(&["--cohort", "p.csv"], "has no column `group`");

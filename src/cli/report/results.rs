@@ -52,9 +52,11 @@ fn pooled(judged: &Judged) -> String {
         Pool::Mean => "the mean of those of its images",
     };
     let node = known("node").then(|| format!("The probability of a node is {of_node}."));
-    let member = if known("node") { "node" } else { "image" };
+    let (one, all) = if known("node") { ("a node", "nodes") } else { ("an image", "images") };
     let patient = known("patient").then(|| {
-        format!("A patient counts as positive where one {member} is, and has the largest probability among the {member}s.")
+        format!(
+            "A patient counts as positive where {one} is, and has the largest probability among the {all}."
+        )
     });
     [node, patient].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
