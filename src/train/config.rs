@@ -37,7 +37,7 @@ pub struct Config {
     pub size: (usize, usize),
     /// How images are fitted into it.
     pub fit: String,
-    /// What is done to pixel values; `mean` stands for the mean image of the training part, which travels with the weights.
+    /// What is done to pixel values; `mean` stands for a mean image, which travels with the weights.
     pub normalize: String,
     /// Where the mean image is from, if one is subtracted; older runs do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -85,7 +85,7 @@ fn a_run_leaves_all_that_predicting_and_repeating_need() {
     );
     place.refused(&["evaluate", "data/val"], "data/val: is a folder and no run");
     std::fs::remove_file(place.at("run/weights-best.safetensors")).unwrap();
-    place.refused(&["evaluate", "run"], "has no weights-best.safetensors");
+    place.refused(&["evaluate", "run"], "run: weights-best.safetensors is gone");
 }
 
 #[test]

@@ -222,7 +222,7 @@ fn runs_are_collected_from_a_folder_alone() {
     assert_eq!(figures("copy"), figures("out"));
 
     std::fs::remove_file(place.at("copy/run 3/weights-last.safetensors")).unwrap();
-    std::fs::write(place.at("copy/run 1/metrics.jsonl"), "{").unwrap();
+    std::fs::write(place.at("copy/run 1/metrics.jsonl"), "{\n").unwrap();
     let said = place.ok(&["sweep", "--collect", "copy"]);
     assert!(said.contains("run 3: unfinished, 1 of 1 epochs, does not count"), "{said}");
     assert!(said.contains("run 1: ") && said.contains("a line is broken"), "{said}");
