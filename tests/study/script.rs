@@ -27,5 +27,9 @@ fn the_whole_study_runs_from_one_script() {
     for part in ["no clinical evidence", "phantom reader A", "<svg", "data:image/png;base64,"] {
         assert!(report.contains(part), "the report lacks {part}");
     }
-    assert!(!report.contains("NaN"));
+    // Pictures in base64 may spell anything.
+    let mut text = report.split("base64,");
+    let written = text.next().unwrap().to_string();
+    let written = text.fold(written, |all, part| all + part.split_once('"').unwrap().1);
+    assert!(!written.contains("NaN"));
 }
