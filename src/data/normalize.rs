@@ -4,7 +4,7 @@
 //! normalisation). `imagenet`: (x / 255 − mean) / std by channel, torchvision's constants. `mean:FILE`: (x − mean) / 127.5
 //! with an image of means. `none`: x.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fit::Frame;
@@ -31,10 +31,18 @@ pub enum Normalize {
 }
 
 /// The mean of fitted training images, [3, H, W] or [1, H, W], from 0 to 255.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct MeanImage {
     shape: [usize; 3],
     values: Arc<[f32]>,
+    file: Option<PathBuf>,
+}
+
+/// The same means are the same image, wherever they were read.
+impl PartialEq for MeanImage {
+    fn eq(&self, other: &Self) -> bool {
+        self.shape == other.shape && self.values == other.values
+    }
 }
 
 impl MeanImage {
@@ -53,7 +61,8 @@ impl MeanImage {
             let problem = format!("holds {bad}; a mean image has values from 0 to 255");
             return Err(Error::tensor(file.path(), name, problem));
         }
-        Ok(MeanImage { shape: [channels, h, w], values: values.into() })
+        let file = Some(file.path().to_path_buf());
+        Ok(MeanImage { shape: [channels, h, w], values: values.into(), file })
     }
 }
 
@@ -61,6 +70,11 @@ impl MeanImage {
     /// Channels (1 or 3), height, width.
     pub fn shape(&self) -> [usize; 3] {
         self.shape
+    }
+
+    /// The file it was read from, if it was.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// The means, [C, H, W].
@@ -79,7 +93,7 @@ impl MeanImage {
     /// `values` [C, H, W] from 0 to 255.
     #[cfg(feature = "train")]
     pub(super) fn new(shape: [usize; 3], values: Vec<f32>) -> Self {
-        MeanImage { shape, values: values.into() }
+        MeanImage { shape, values: values.into(), file: None }
     }
 }
 
@@ -218,9 +232,9 @@ mod tests {
 
     #[test]
     fn the_mean_image_is_subtracted_pixel_by_pixel() {
-        let mean = MeanImage { shape: [1, 1, 2], values: vec![127.5, 0.0].into() };
+        let mean = MeanImage { shape: [1, 1, 2], values: vec![127.5, 0.0].into(), file: None };
         assert_eq!(apply(Normalize::Mean(mean), 1, &[255, 51]), [1.0, 0.4, 1.0, 0.4, 1.0, 0.4]);
-        let mean = MeanImage { shape: [3, 2, 2], values: vec![0.0; 12].into() };
+        let mean = MeanImage { shape: [3, 2, 2], values: vec![0.0; 12].into(), file: None };
         let image = Image::from_pixels(1, 2, 1, &[1, 2]).unwrap();
         let preprocess =
             Preprocess { size: (1, 2), fit: Fit::Pad, normalize: Normalize::Mean(mean), standardize: false };

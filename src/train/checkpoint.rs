@@ -16,6 +16,9 @@ use crate::weights::Weights;
 /// What momenta are called before the parameter's name.
 pub const MOMENTUM: &str = "momentum.";
 
+/// The metadata that a checkpoint has once an epoch has ended.
+pub(super) const BEST_EPOCH: &str = "checkpoint.best.epoch";
+
 /// The place at which a run goes on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Place {

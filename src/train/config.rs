@@ -39,6 +39,9 @@ pub struct Config {
     pub fit: String,
     /// What is done to pixel values; `mean` stands for the mean image of the training part, which travels with the weights.
     pub normalize: String,
+    /// Where the mean image is from, if one is subtracted; older runs do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<MeanOrigin>,
     /// Whether each crop's own brightness and contrast are taken away.
     pub standardize: bool,
     /// How average pools treat their padding.
@@ -50,6 +53,23 @@ pub struct Config {
     pub split: String,
     /// How it learned.
     pub hyper: Hyper,
+}
+
+/// Where a mean image is from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MeanOrigin {
+    /// It is the mean of the training part.
+    Training,
+    /// It came with the weights that the run began with.
+    Weights,
+    /// It was read from a file.
+    File {
+        /// Where that lay.
+        path: PathBuf,
+        /// Its digest.
+        digest: String,
+    },
 }
 
 /// How a network learns from batch to batch.

@@ -135,17 +135,17 @@ impl RunFolder {
         write_whole(&self.file(name), |writer| writer.write_all(text.as_bytes()))
     }
 
-    /// The epochs that `metrics.jsonl` tells of, in their order.
+    /// The epochs that `metrics.jsonl` tells of, in their order; a last line that a crash cut off is not one.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Format`] when that cannot be read.
     pub fn epochs(&self) -> Result<Vec<Epoch>> {
         let path = self.metrics();
-        let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
+        let bytes = fs::read(&path).map_err(|e| Error::io(&path, "read", e))?;
         let broken = |e| Error::format(&path, format!("a line is broken: {e}"));
         let mut epochs = Vec::new();
-        for line in text.lines() {
-            let line: serde_json::Value = serde_json::from_str(line).map_err(broken)?;
+        for line in bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+            let line: serde_json::Value = serde_json::from_slice(line).map_err(broken)?;
             if line["kind"] == "epoch" {
                 epochs.push(serde_json::from_value(line).map_err(broken)?);
             }
@@ -291,6 +291,18 @@ mod tests {
         assert_eq!(fs::read_to_string(run.metrics()).unwrap(), "{\"step\":0}\n{\"step\":7}\n");
         let config: serde_json::Value = run.config().unwrap();
         assert_eq!(config["epochs"], 3);
+
+        let figures = r#"{"loss":1,"accuracy":0.5,"auc":null}"#;
+        let epoch = format!(
+            r#"{{"kind":"epoch","epoch":1,"training":{figures},"validation":{figures},"best":true}}"#
+        );
+        let epochs = |text: String| {
+            fs::write(run.metrics(), text).unwrap();
+            run.epochs().map(|epochs| epochs.len()).map_err(|e| e.to_string())
+        };
+        assert_eq!(epochs(format!("{epoch}\n{{\"step\":7}}\n{}", &epoch[..40])), Ok(1), "cut off by a crash");
+        let torn = epochs(format!("{}\n{epoch}\n", &epoch[..40])).unwrap_err();
+        assert!(torn.contains("a line is broken"), "{torn}");
         fs::remove_file(run.checkpoint()).unwrap();
         assert!(RunFolder::open(&path).unwrap_err().to_string().contains("checkpoint is missing"));
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checkpoint::{self, Place};
-use super::config::{Config, Hyper, digest};
+use super::config::{Config, Hyper, MeanOrigin, digest};
 use super::features::{Features, features_options, head_of};
 use super::head::{new_auxiliary_head, new_head, weights_of, with_tensors};
 use super::run::{End, Run, Watch};
@@ -222,6 +222,7 @@ impl Prepared {
             size: preprocess.size,
             fit: preprocess.fit.to_string(),
             normalize: preprocess.normalize.name().into(),
+            mean: begin.mean_origin(&given)?,
             standardize: preprocess.standardize,
             avg_pool_padding: padding.to_string(),
             tuning: device.target().gpu.and_then(|gpu| gpu.tuning),
@@ -270,6 +271,21 @@ fn loader(
 }
 
 impl Begin {
+    /// Where the mean image is from, if one is subtracted; `given` are the weights to begin with.
+    fn mean_origin(&self, given: &Weights) -> Result<Option<MeanOrigin>> {
+        let Normalize::Mean(mean) = &self.preprocess.normalize else {
+            return Ok(self.mean_image.then_some(MeanOrigin::Training));
+        };
+        let own =
+            || Preprocess::of_weights(given).is_ok_and(|own| own.normalize == self.preprocess.normalize);
+        match mean.file() {
+            _ if self.mean_image => Ok(Some(MeanOrigin::Training)),
+            _ if own() => Ok(Some(MeanOrigin::Weights)),
+            Some(file) => Ok(Some(MeanOrigin::File { path: absolute(file)?, digest: digest(file)? })),
+            None => Ok(None),
+        }
+    }
+
     /// The split, and how it came about.
     fn split(&self, data: &Dataset) -> Result<(Split, String)> {
         if let Some(split) = data.split() {

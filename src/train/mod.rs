@@ -16,7 +16,7 @@ mod tally;
 mod targets;
 
 pub use checkpoint::{Best, Place};
-pub use config::{Config, Hyper, digest};
+pub use config::{Config, Hyper, MeanOrigin, digest};
 pub use folder::{Epoch, RunFolder};
 pub use job::{Begin, Job};
 pub use run::{End, EpochReport, StepReport, Watch};

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "cli", feature = "cpu"))]
 #![allow(clippy::unwrap_used)] // a test may panic
 
+mod beside;
 #[path = "../study/folder.rs"]
 mod folder;
 mod html;

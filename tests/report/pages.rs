@@ -162,8 +162,7 @@ fn readers_and_network_are_compared_on_the_cases_of_both() {
     let folder = Folder::with(&[("p.csv", &predictions), ("r.csv", &readers)]);
     let page = page(&folder, &["report", "--predictions", "p.csv", "--readers", "r.csv"]);
     assert!(
-        page.text
-            .contains("compared on the 6 images that the network has predictions of; the readers read 8")
+        page.text.contains("compared on the 6 cases that the network has predictions of; the readers read 8")
     );
     assert_eq!(page.row("R")[0], "6 <small>(3 + 3)</small>");
     assert!(page.row("R")[3].starts_with("100.0"), "all three positive cases: {:?}", page.row("R"));
@@ -174,4 +173,95 @@ fn readers_and_network_are_compared_on_the_cases_of_both() {
     );
     folder
         .refused(&["readers", "r.csv", "--predictions", "p.csv"], "has no prediction of case `images/g.jpg`");
+}
+
+#[test]
+fn readers_of_different_cases_are_counted_by_case() {
+    // One reads what the network knows, the other two cases of it and two more.
+    let mut readers = "reader,case,label,call\n".to_string();
+    for (reader, cases) in [("R", "abcdef"), ("S", "acgh")] {
+        for case in cases.chars() {
+            let label = u8::from("cdeh".contains(case));
+            writeln!(readers, "{reader},images/{case}.jpg,{label},{label}").unwrap();
+        }
+    }
+    let folder = Folder::with(&[("p.csv", PREDICTIONS), ("r.csv", &readers)]);
+    let both = page(&folder, &["report", "--predictions", "p.csv", "--readers", "r.csv"]);
+    assert!(
+        both.text
+            .contains("compared on the 6 cases that the network has predictions of; the readers read 8.")
+    );
+    assert!(both.text.contains("Readers on all cases that they read"), "S has lost g and h");
+    assert_eq!(both.row("S")[0], "2 <small>(1 + 1)</small>");
+    assert!(both.text.contains("n is cases."));
+    let alone = page(&folder, &["report", "--readers", "r.csv"]);
+    assert!(alone.text.contains("The readers read 8 cases."));
+    // Who has lost none is not shown twice.
+    let own: String =
+        readers.lines().filter(|line| !line.starts_with('S')).map(|l| format!("{l}\n")).collect();
+    folder.write("r.csv", &own);
+    let both = page(&folder, &["report", "--predictions", "p.csv", "--readers", "r.csv"]);
+    assert!(!both.text.contains("Readers on all cases"));
+}
+
+#[test]
+fn levels_and_thresholds_are_told_as_they_are() {
+    let folder = Folder::with(&[("p.csv", PREDICTIONS)]);
+    let of =
+        |options: &[&str]| page(&folder, &[&["report", "--predictions", "p.csv"], options].concat()).text;
+    for (level, shown) in [("0.995", "99.5 %"), ("0.975", "97.5 %"), ("0.99999", "99.999 %"), ("0.9", "90 %")]
+    {
+        let text = of(&["--confidence", level]);
+        for said in [
+            format!("The {shown} interval"),
+            format!("Figures with {shown} intervals"),
+            format!("{shown} intervals by the bootstrap"),
+            format!("(Clopper-Pearson) {shown} intervals"),
+            format!("interval, {shown}"),
+        ] {
+            assert!(text.contains(&said), "{level}: {said}");
+        }
+        assert!(!text.contains("100 % interval") && !text.contains("98 % interval"), "{level}");
+    }
+    for threshold in ["0.00001", "0.61545134"] {
+        let text = of(&["--threshold", threshold]);
+        assert!(text.contains(&format!("from a probability of {threshold} on")));
+        assert!(text.contains(&format!("network, positive from {threshold} on")));
+    }
+}
+
+#[test]
+fn what_is_not_there_is_not_spoken_of() {
+    let without = |columns: &[usize]| -> String {
+        let kept = |line: &str| {
+            let cells = line.split(',').enumerate().filter(|(k, _)| !columns.contains(k));
+            cells.map(|(_, cell)| cell).collect::<Vec<_>>().join(",") + "\n"
+        };
+        PREDICTIONS.lines().map(kept).collect()
+    };
+    let (images, patients) = (without(&[2, 3]), without(&[2]));
+    let folder =
+        Folder::with(&[("p.csv", PREDICTIONS), ("images.csv", &images), ("patients.csv", &patients)]);
+    let of = |file: &str, options: &[&str]| {
+        page(&folder, &[&["report", "--predictions", file], options].concat()).text
+    };
+    let further = "intervals that draw whole patients or nodes stand further down";
+    let all = of("p.csv", &["--pool", "max"]);
+    assert!(all.contains(further));
+    assert!(all.contains("The probability of a node is the largest of those of its images. A patient counts as positive where a \
+         node is"));
+    let patients = of("patients.csv", &[]);
+    assert!(patients.contains(further) && !patients.contains("probability of a node"));
+    assert!(patients.contains("A patient counts as positive where an image is"));
+    for text in [of("images.csv", &[]), of("p.csv", &["--bootstrap", "0"])] {
+        assert!(!text.contains(further));
+    }
+    assert!(!of("images.csv", &[]).contains("node is"));
+    let none = of("p.csv", &["--errors", "0"]);
+    assert!(
+        none.contains("2 images of 6 called wrong; none is shown.") && !none.contains("Crops are enlarged")
+    );
+    assert!(
+        of("p.csv", &["--errors", "1"]).contains("called wrong; the worst one is shown, that with the least")
+    );
 }

@@ -36,11 +36,57 @@ fn what_makes_no_page_is_named() {
     );
     refused(&["--predictions", "p.csv", "--positive", "ill"], "is none of the classes");
     refused(&["--predictions", "p.csv", "--device", "cpu"], "--device counts only where a network runs");
+    for option in [
+        ["--cutoff", "youden"],
+        ["--threshold", "0.3"],
+        ["--pool", "max"],
+        ["--positive", "positive"],
+        ["--bootstrap", "9"],
+        ["--seed", "9"],
+        ["--errors", "3"],
+        ["--data", "folder"],
+    ] {
+        let says = format!("{} counts only where a network is judged", option[0]);
+        refused(&[&["--readers", "r.csv"], &option[..]].concat(), &says);
+    }
+    refused(&["--sweep", "folder", "--confidence", "0.9"], "--confidence counts only where");
     refused(&["--predictions", "p.csv", "--threshold", "7"], "between 0 and 1");
     refused(&["--sweep", "folder"], "no run is finished");
     refused(&["--cohort", "p.csv"], "has no column `group`");
     folder.refused(&["report", "--predictions", "p.csv", "-o", "there/page.html"], "does not exist");
-    folder.refused(&["report", "--predictions", "p.csv", "-o", "p.csv"], "would be overwritten");
-    folder.refused(&["evaluate", "p.csv", "--report", "p.csv"], "would be overwritten");
-    assert_eq!(std::fs::read_to_string(folder.path().join("p.csv")).unwrap(), PREDICTIONS);
+}
+
+#[test]
+fn a_page_replaces_nothing_but_a_page() {
+    let files = [
+        ("p.csv", PREDICTIONS),
+        ("run/config.json", "{}\n"),
+        ("study/nodes.csv", "image,label\n"),
+        ("sweep/sweep.json", "{}\n"),
+        ("empty", ""),
+        ("begun.html", "<!DOCTYPE"),
+    ];
+    let folder = Folder::with(&files);
+    for (name, _) in files {
+        let says = format!("{name}: is there already and is no HTML page: name another file with");
+        folder.refused(&["report", "--predictions", "p.csv", "-o", name], &format!("{says} -o"));
+        folder.refused(&["evaluate", "p.csv", "--report", name], &format!("{says} --report"));
+    }
+    // Refused before anything is read.
+    folder.refused(&["report", "--predictions", "nowhere.csv", "-o", "p.csv"], "is no HTML page");
+    for (name, says) in [("study", "is a folder"), (".", "is a folder"), ("/proc/page.html", "cannot write")]
+    {
+        if name.starts_with('/') && !cfg!(target_os = "linux") {
+            continue;
+        }
+        folder.refused(&["report", "--predictions", "nowhere.csv", "-o", name], says);
+    }
+    for (name, text) in files {
+        assert_eq!(std::fs::read_to_string(folder.path().join(name)).unwrap(), text, "{name}");
+    }
+    for _ in 0..2 {
+        folder.ok(&["report", "--predictions", "p.csv", "-o", "page.html"]);
+    }
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 7, "p.csv, run, study, sweep, empty, begun.html and the page");
 }

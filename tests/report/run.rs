@@ -41,6 +41,9 @@ fn a_run_is_told_whole_and_can_be_repeated() {
         "made/cohort.csv",
         "--bootstrap",
         "50",
+        // So each negative image is called wrong, whatever the network says.
+        "--threshold",
+        "0",
         "-o",
         "page.html",
     ];
@@ -67,12 +70,15 @@ fn a_run_is_told_whole_and_can_be_repeated() {
     let validation = split.lines().filter(|line| line.split(',').nth(2) == Some("val")).count().to_string();
     assert_eq!(page.row("validation")[2], validation);
     assert!(page.row("network")[0].starts_with(&format!("{validation} ")), "{:?}", page.row("network"));
+    let config: serde_json::Value = serde_json::from_str(&text(&folder, "run/config.json")).unwrap();
+    let negative = format!(",{},val,", config["classes"][0].as_str().unwrap());
+    let wrong = split.lines().filter(|line| line.contains(&negative)).count();
     let crops = page
         .tags
         .iter()
         .filter(|(name, own)| name == "img" && own.contains("data:image/png;base64,iVBOR"))
         .count();
-    assert!(crops > 0 || page.text.contains("every image is called as it is labelled"), "no crop is shown");
+    assert!(wrong > 0 && crops == 2 * wrong.min(12), "{crops} crops and maps of {wrong} wrong calls");
     folder.ok(&arguments);
     assert!(page.text == text(&folder, "page.html"), "the same twice");
 
@@ -87,6 +93,76 @@ fn a_run_is_told_whole_and_can_be_repeated() {
     let weights =
         |run: &str| std::fs::read(folder.path().join(run).join("weights-best.safetensors")).unwrap();
     assert!(weights("run") == weights("again"), "the command gives other weights");
+
+    // What is missing is named with what helps.
+    let best = folder.path().join("again/weights-best.safetensors");
+    std::fs::remove_file(&best).unwrap();
+    folder.refused(&["report", "again", "-o", "page.html"], "weights-best.safetensors is gone");
+    std::fs::rename(folder.path().join("made"), folder.path().join("moved")).unwrap();
+    folder.refused(
+        &["evaluate", "run"],
+        "are not there any more: put them back or a link to them, or judge its weights on other data with `nodal evaluate DATA \
+         --weights run`",
+    );
+    folder.ok(&["evaluate", "moved/nodes.csv", "--weights", "run"]);
+}
+
+#[test]
+fn a_run_whose_mean_image_is_from_elsewhere_can_be_repeated() {
+    let folder = Folder::with(&[]);
+    folder.ok(&["phantom", "made", "--seed", "3", "--patients", "12", "--size", "40x40"]);
+    folder.ok(&["init", "--seed", "4", "--size", "75", "-o", "w.safetensors"]);
+    let mean = nodal::Tensor::new(&[3, 75, 75], vec![90.0; 3 * 75 * 75]).unwrap();
+    let file = nodal::Weights::from_tensors([("mean", &mean)].into_iter()).unwrap();
+    file.save_safetensors(&folder.path().join("mean.safetensors")).unwrap();
+    let train = |weights: &str, out: &str, options: &[&str]| {
+        let begin = [
+            "train",
+            "made/nodes.csv",
+            "--weights",
+            weights,
+            "--out",
+            out,
+            "--epochs",
+            "1",
+            "--freeze",
+            "94",
+        ];
+        let rest = ["--val-fraction", "0.4", "--seed", "5", "--device", "cpu:portable"];
+        folder.ok(&[&begin[..], &rest, options].concat());
+    };
+    train("w.safetensors", "training", &["--normalize", "mean"]);
+    train("w.safetensors", "file", &["--normalize", "mean:mean.safetensors"]);
+    // The weights' mean is that of a file, not of the training images.
+    train("file/weights-best.safetensors", "weights", &[]);
+    for (run, option) in [
+        ("training", Some("--normalize mean ".to_string())),
+        (
+            "file",
+            Some(format!(
+                "--normalize mean:{}",
+                folder.path().canonicalize().unwrap().join("mean.safetensors").display()
+            )),
+        ),
+        ("weights", None),
+    ] {
+        folder.ok(&["report", run, "--bootstrap", "0", "--errors", "0", "-o", "page.html"]);
+        let page = text(&folder, "page.html");
+        let command = page.split("<pre>nodal train ").nth(1).unwrap().split("</pre>").next().unwrap();
+        match option {
+            Some(option) => assert!(command.contains(&option), "{run}: {command}"),
+            None => assert!(!command.contains("--normalize"), "{run}: {command}"),
+        }
+        let place = format!("--out {run} ");
+        assert!(command.contains(&place), "{command}");
+        let again = format!("again-{run}");
+        let command = command.replace(&place, &format!("--out {again} "));
+        folder.ok(&[&["train"], &command.split(' ').collect::<Vec<_>>()[..]].concat());
+        for file in ["config.json", "weights-best.safetensors"] {
+            let bytes = |run: &str| std::fs::read(folder.path().join(run).join(file)).unwrap();
+            assert!(bytes(run) == bytes(&again), "{run}: the command gives another {file}");
+        }
+    }
 }
 
 #[test]

@@ -38,6 +38,15 @@ impl Folder {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// What a good call says on standard error.
+    #[allow(dead_code)] // not every test asks
+    pub fn told(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{arguments:?}: {message}");
+        message
+    }
+
     /// A bad call ends with one sentence that has `says` in it.
     #[track_caller]
     pub fn refused(&self, arguments: &[&str], says: &str) {

@@ -35,7 +35,7 @@ pub struct Options {
     /// Print CSV, a line for each metric
     #[arg(long)]
     csv: bool,
-    /// Write a page with figures and tables too: `nodal report` without a run's own parts
+    /// Write a page with figures and tables too, as `nodal report` does; of a run with its training and split
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
     /// A folder with a sub-folder for each class, a CSV, or a run's folder
@@ -58,7 +58,7 @@ vote of its images; a patient is positive where a node is, and has the largest p
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     options.judging.check()?;
     if let Some(path) = &options.report {
-        super::check_output(path)?;
+        super::report::check(path, "--report")?;
     }
     let study = options.judging.study(open(options)?)?;
     let sections = study.sections()?;

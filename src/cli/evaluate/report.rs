@@ -27,9 +27,17 @@ pub fn as_tables(sections: &[Section], confidence: Confidence) -> String {
     sections.iter().map(table).collect()
 }
 
+/// Bins of the reliability curve.
+pub const BINS: usize = 10;
+
+/// The level of intervals, as `95 %` or `99.5 %`; what is below 1 never becomes `100 %`.
+pub fn percent(confidence: Confidence) -> String {
+    format!("{} %", (confidence.level() * 1e12).round() / 1e10)
+}
+
 /// Every metric of a section with its intervals.
 pub fn grid(section: &Section, confidence: Confidence) -> Grid {
-    let percent = format!("{} %", (confidence.level() * 1e4).round() / 1e2);
+    let percent = percent(confidence);
     let drawn = section.drawn.map_or("bootstrap".into(), |drawn| format!("bootstrap by {drawn}"));
     let level = format!("per {}", section.level);
     let interval = format!("interval, {percent}");
@@ -109,7 +117,7 @@ fn section_json(section: &Section) -> Value {
             .iter()
             .map(|point| json!({"threshold": point.threshold, "precision": point.precision, "recall": point.recall}))
             .collect();
-        let bins = scored.calibration(10).map(|calibration| calibration.bins).unwrap_or_default();
+        let bins = scored.calibration(BINS).map(|calibration| calibration.bins).unwrap_or_default();
         value["reliability"] = bins
             .iter()
             .map(|bin| json!({"low": bin.low, "high": bin.high, "count": bin.count, "mean_probability": bin.mean_probability, "observed": bin.observed}))

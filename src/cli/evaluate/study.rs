@@ -71,6 +71,21 @@ impl Judging {
         Ok(())
     }
 
+    /// The first of these options that was given, where nothing is judged; `confident` leaves out the level of intervals, which
+    /// readers have too.
+    pub fn given(&self, confident: bool) -> Option<&'static str> {
+        let given = [
+            ("--pool", self.pool != Pool::Mean),
+            ("--positive", self.positive.is_some()),
+            ("--threshold", self.threshold.is_some()),
+            ("--cutoff", self.cutoff.is_some()),
+            ("--confidence", !confident && self.confidence != 0.95),
+            ("--bootstrap", self.bootstrap.is_some()),
+            ("--seed", self.seed.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+    }
+
     /// `data` judged so.
     pub fn study(&self, data: Cases) -> anyhow::Result<Study> {
         let (two, classes) = (data.classes.len() == 2, data.classes.join(", "));

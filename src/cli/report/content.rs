@@ -17,6 +17,7 @@ use super::super::readers::pairs::{self, Pair};
 use super::super::sheet::Sheet;
 use super::Options;
 use super::errors::{self, Wrong};
+use super::seen::Seen;
 use super::sources::{Sources, command};
 
 /// How many errors are shown unless another number is asked for.
@@ -32,6 +33,8 @@ pub struct Content {
     pub readers: Option<Readers>,
     pub cohort: Option<Cohort>,
     pub sweep: Option<Summary>,
+    /// Which predicted images the run knows, where predictions stand beside it.
+    pub seen: Option<Seen>,
     /// Whether the network was judged on the run's own validation part.
     validation: bool,
 }
@@ -40,8 +43,10 @@ pub struct Content {
 pub struct Run {
     pub config: Config,
     pub epochs: Vec<Epoch>,
-    /// The rows of its split: part, label, node, patient.
-    pub split: Vec<[String; 4]>,
+    /// Its folder, as it was named.
+    pub path: PathBuf,
+    /// The rows of its split: part, label, node, patient, image.
+    pub split: Vec<[String; 5]>,
 }
 
 /// Predictions and what they come to.
@@ -92,8 +97,13 @@ impl Content {
                 "{name} counts only where a network runs: give RUN without --predictions, or leave it out"
             );
         }
-        let mut sources = Sources::new(&options.out, command(&options.out));
+        let mut sources = Sources::new(command(&options.out));
         let confidence = options.judging.confidence()?;
+        if let (None, None, Some(name)) = (run, predictions, options.of_judging()) {
+            anyhow::bail!(
+                "{name} counts only where a network is judged: give RUN or --predictions, or leave it out"
+            );
+        }
         // What is quickly read is refused before a network runs.
         let readings =
             readers.as_deref().map(|path| sources.add("readers", path).and_then(|()| calls::open(path)));
@@ -135,6 +145,13 @@ impl Content {
             readings.map(|all| Readers::new(all, judged.as_ref().map(|(own, from)| (own, from.as_path()))));
         let readers = readers.transpose()?;
         let judged = judged.map(|(judged, _)| judged);
+        let seen = match (&known, &judged, predictions) {
+            (Some(run), Some(judged), Some(_)) => Some(Seen::of(run, &judged.study.data.cases)),
+            _ => None,
+        };
+        if let Some(warning) = seen.as_ref().and_then(Seen::warning) {
+            eprintln!("nodal: {warning}");
+        }
         Ok(Content {
             title: options.title.clone(),
             sources,
@@ -144,14 +161,15 @@ impl Content {
             readers,
             cohort,
             sweep: summary,
-            validation: predictions.is_none(),
+            seen,
+            validation: run.is_some() && predictions.is_none(),
         })
     }
 
     /// Of what `nodal evaluate` judged.
     pub fn of_study(out: &Path, of: Evaluated, study: Study, sections: Vec<Section>) -> anyhow::Result<Self> {
         let Evaluated { data, weights, network } = of;
-        let mut sources = Sources::new(out, command(out));
+        let mut sources = Sources::new(command(out));
         let is_run = RunFolder::open(data).is_ok();
         let run = if is_run { Some(Run::open(data, &mut sources)?) } else { None };
         if !is_run {
@@ -172,6 +190,7 @@ impl Content {
             readers: None,
             cohort: None,
             sweep: None,
+            seen: None,
             validation: is_run,
         })
     }
@@ -195,28 +214,32 @@ impl Run {
             sources.add(what, &file)?;
         }
         let sheet = Sheet::open(&folder.file("split.csv"))?;
-        let mut columns = [0; 2];
-        for (column, name) in columns.iter_mut().zip(["part", "label"]) {
+        let mut columns = [0; 3];
+        for (column, name) in columns.iter_mut().zip(["part", "label", "image"]) {
             *column = sheet.need(name)?;
         }
         let [node, patient] = ["node", "patient"].map(|name| sheet.column(name));
         let mut split = Vec::with_capacity(sheet.rows().len());
         for row in sheet.rows() {
             let text = |column| row.get(column).unwrap_or_default().to_string();
-            let [part, label] = [sheet.field(row, columns[0])?, sheet.field(row, columns[1])?];
-            split.push([part.to_string(), label.to_string(), text(node), text(patient)]);
+            let mut own = [""; 3];
+            for (own, column) in own.iter_mut().zip(columns) {
+                *own = sheet.field(row, column)?;
+            }
+            let [part, label, image] = own.map(str::to_string);
+            split.push([part, label, text(node), text(patient), image]);
         }
-        Ok(Run { config, epochs: folder.epochs()?, split })
+        Ok(Run { config, epochs: folder.epochs()?, path: path.to_path_buf(), split })
     }
 
-    /// How many different nodes or patients, `by`, there are among rows.
+    /// The different nodes or patients, `by`, of a part; rows that name none are left out.
     pub fn groups<'a>(&'a self, by: SplitBy, part: &str) -> std::collections::BTreeSet<(&'a str, &'a str)> {
         let own = self.split.iter().filter(|row| row[0] == part);
-        let key = |row: &'a [String; 4]| match by {
-            SplitBy::Node => (row[3].as_str(), row[2].as_str()),
-            _ => (row[3].as_str(), ""),
+        let key = |row: &'a [String; 5]| match by {
+            SplitBy::Node => (!row[2].is_empty()).then_some((row[3].as_str(), row[2].as_str())),
+            _ => (!row[3].is_empty()).then_some((row[3].as_str(), "")),
         };
-        own.map(key).filter(|(patient, node)| !patient.is_empty() || !node.is_empty()).collect()
+        own.filter_map(key).collect()
     }
 }
 

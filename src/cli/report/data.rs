@@ -9,6 +9,7 @@ use super::super::cohort::report;
 use super::super::grid::Grid;
 use super::content::{Content, Run};
 use super::html::{count, table};
+use super::seen::Seen;
 
 /// The table of clinical features.
 pub fn cohort(content: &Content) -> Option<Markup> {
@@ -59,7 +60,19 @@ pub fn split(content: &Content) -> Option<Markup> {
         how => format!("drawn {how} (seed {})", run.config.hyper.seed),
     };
     Some(html! {
-        p { "The network learns from the training part and is judged on the validation part. The parts are " (how) "." }
+        p {
+            @if content.judged_on_validation() {
+                "The network learns from the training part and is judged on the validation part."
+            } @else {
+                "The run's network learned from the training part, and the validation part told which epoch is best. The figures of \
+                    this page are of the predictions that were given, whatever they are of."
+            }
+            " The parts are " (how) "."
+            @if let Some(Seen { training, validation, all }) = &content.seen {
+                " By their names " (training) " of the " (all) " predicted images are in the training part and " (validation) " in \
+                    the validation part."
+            }
+        }
         (table(&grid, ""))
         @if let Some(both) = both(run) { p.notice { strong { "On both sides: " } (both) } }
     })

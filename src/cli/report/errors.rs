@@ -127,6 +127,20 @@ fn of(wrong: &Wrong, yes: bool) -> Option<String> {
     (!own.is_empty()).then(|| own.join("; "))
 }
 
+/// Which of `all` wrong calls stand on the page.
+fn shown(here: usize, all: usize) -> String {
+    let first = match here {
+        0 => return "; none is shown".into(),
+        1 if all == 1 => return String::new(),
+        1 => "; the worst one is shown".into(),
+        here if here < all => format!("; the {here} worst are shown"),
+        _ => String::new(),
+    };
+    let order = if here == 1 { "that with" } else { "those with" };
+    let end = if here == 1 { "" } else { " first" };
+    format!("{first}, {order} the least probability for the truth{end}")
+}
+
 /// A card for each.
 pub fn part(content: &Content) -> Option<Markup> {
     let judged = content.judged.as_ref()?;
@@ -140,8 +154,8 @@ pub fn part(content: &Content) -> Option<Markup> {
         } @else {
             p {
                 (count(judged.errors, "image")) " of " (judged.images().cases) " called \
-                    wrong" @if judged.wrong.len() < judged.errors { "; the " (judged.wrong.len()) " worst are shown" }
-                ", those with the least probability for the truth first. Crops are enlarged."
+                    wrong" (shown(judged.wrong.len(), judged.errors)) "."
+                @if !judged.wrong.is_empty() { " Crops are enlarged." }
                 @if maps { " Beside them Grad-CAM over what the network sees: the brighter the colour of a place, the more it \
                     spoke for what was called; grey did not." }
             }

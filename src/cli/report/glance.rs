@@ -3,13 +3,15 @@
 use maud::{Markup, html};
 use nodal::metrics::{Interval, Metric};
 
+use super::super::evaluate::report::percent;
 use super::content::{Content, Judged};
 use super::html::count;
+use super::seen::Seen;
 
 /// The figures of the images in large, and what limits them.
 pub fn part(content: &Content) -> Option<Markup> {
     let judged = content.judged.as_ref()?;
-    let percent = content.confidence.level() * 100.0;
+    let percent = percent(content.confidence);
     Some(html! {
         p { (said(judged)) }
         ul.big {
@@ -17,11 +19,14 @@ pub fn part(content: &Content) -> Option<Markup> {
                 li {
                     (name)
                     b { (value(metric)) }
-                    span { (beside(metric, percent)) }
+                    span { (beside(metric, &percent)) }
                 }
             }
         }
-        @if content.run.is_some() && content.judged_on_validation() {
+        @if let Some(warning) = content.seen.as_ref().and_then(Seen::warning) {
+            p.notice { strong { "Seen in training: " } (warning) "." }
+        }
+        @if content.judged_on_validation() {
             p.note {
                 "The images are the run's validation part, and the weights are those of the epoch that was best on these very \
                     images: the "
@@ -29,9 +34,10 @@ pub fn part(content: &Content) -> Option<Markup> {
             }
         }
         p.note {
-            (format!("The {percent:.0} % interval is the range in which the true figure may lie, as if images were independent. "))
-            "The images of one node are not, so that the true range is wider: intervals that draw whole patients or nodes stand \
-                further down."
+            (format!("The {percent} interval is the range in which the true figure may lie, as if images were independent. "))
+            "Images of one node or patient are not, so that the true range is wider"
+            @if draws_groups(judged) { ": intervals that draw whole patients or nodes stand further down" }
+            "."
         }
     })
 }
@@ -51,7 +57,7 @@ fn said(judged: &Judged) -> String {
             "{begin}. An image is called {class} from a probability of {} on; so {} of the {} {class} images are found, and {} \
                 of the {} others are called \
              {class} by mistake.",
-            short(threshold),
+            threshold,
             c.true_positives,
             c.positives(),
             c.false_positives,
@@ -66,9 +72,12 @@ fn said(judged: &Judged) -> String {
     }
 }
 
-/// A threshold in no more than four digits.
-pub fn short(threshold: f64) -> String {
-    format!("{:.4}", threshold).trim_end_matches('0').trim_end_matches('.').to_string()
+/// Whether some interval is of draws of whole patients or nodes.
+fn draws_groups(judged: &Judged) -> bool {
+    judged.sections.iter().any(|section| {
+        matches!(section.drawn, Some("patient" | "node"))
+            && section.metrics.iter().any(|metric| metric.bootstrap.is_some())
+    })
 }
 
 /// The figures that are shown large.
@@ -105,11 +114,11 @@ fn value(metric: &Metric) -> String {
     }
 }
 
-fn beside(metric: &Metric, percent: f64) -> String {
+fn beside(metric: &Metric, percent: &str) -> String {
     let of = metric.share.map_or(String::new(), |share| format!("{} of {}; ", share.hits(), share.total()));
     let interval = metric.interval.map_or(String::new(), |Interval { low, high }| match is_area(metric) {
-        true => format!("{percent:.0} % interval {low:.3} to {high:.3}"),
-        false => format!("{percent:.0} % interval {:.1} to {:.1} %", 100.0 * low, 100.0 * high),
+        true => format!("{percent} interval {low:.3} to {high:.3}"),
+        false => format!("{percent} interval {:.1} to {:.1} %", 100.0 * low, 100.0 * high),
     });
     of + &interval
 }

@@ -8,11 +8,13 @@ mod data;
 mod errors;
 mod glance;
 mod html;
+mod output;
 mod page;
 mod picture;
 mod readers;
 mod repeat;
 mod results;
+mod seen;
 mod several;
 mod sources;
 mod sweep;
@@ -31,6 +33,7 @@ use super::evaluate::study::{Judging, Study};
 use super::network::NetworkOptions;
 pub use content::Evaluated;
 use content::{Content, ERRORS};
+pub use output::check;
 
 #[derive(Args)]
 #[command(after_help = HELP)]
@@ -74,15 +77,25 @@ pub struct Options {
 
 const HELP: &str = "\
 Every part is left out whose input is not given. The page is one HTML file with its figures and crops inside: it opens anywhere, \
-asks no network for anything, and prints. It holds the names of nodes and patients as the inputs have them.
+asks no network for anything, and prints. It holds the names of nodes and patients as the inputs have them, and the paths of \
+this machine's files, absolute ones of a run's data and weights: look before you pass it on.
 
 Readers' cases are called as the images are, or as their paths end. Where the network has predictions of some of these cases \
 alone, readers and network are compared on those.
 
   nodal report run --readers readers.csv --cohort cohort.csv -o report.html";
 
+impl Options {
+    /// The first given option that is of no use where no network is judged.
+    fn of_judging(&self) -> Option<&'static str> {
+        let own = [("--errors", self.errors != ERRORS), ("--data", self.data.is_some())];
+        let own = own.into_iter().find(|(_, given)| *given).map(|(name, _)| name);
+        self.judging.given(self.readers.is_some()).or(own)
+    }
+}
+
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    super::check_output(&options.out)?;
+    check(&options.out, "-o")?;
     options.judging.check()?;
     let content = Content::of(options)?;
     write(&options.out, &content)?;

@@ -1,14 +1,16 @@
 //! The network's ROC curve with the readers in it, and their figures side by side: the paper's figure 4 and its table 2.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 use nodal::metrics::{Confusion, Metric, Scored};
 use nodal::plot::{COLORS, Chart, Legend, MARKERS, Mark, Series};
 
+use super::super::evaluate::report::percent;
 use super::super::grid::Grid;
 use super::super::readers::calls::Reading;
 use super::super::readers::report::{HEADER, cells, metrics, pairs_grid};
 use super::content::{Content, Judged, Readers};
-use super::glance::short;
 use super::html::{count, figure, table};
 
 const SIZE: u32 = 480;
@@ -55,14 +57,21 @@ pub fn part(content: &Content) -> anyhow::Result<Option<Markup>> {
     for reading in compared.iter().chain(own) {
         grid.row(row(&reading.name(), &reading.confusion, &metrics(reading, content.confidence)?));
     }
-    let percent = content.confidence.level() * 100.0;
+    let percent = percent(content.confidence);
+    // What a reader's case is, an image or a node, its file does not say.
+    let unit = if readers.is_some() { "case" } else { "image" };
+    let counted = match (readers, &network, own) {
+        (None, ..) => "images",
+        (Some(_), Some(_), None) => "cases of readers, and images of the network",
+        (Some(_), ..) => "cases",
+    };
     Ok(Some(html! {
         @if let Some(said) = said(readers) { p { (said) } }
-        (figure(&chart, &shows(network.as_ref(), compared))?)
-        (table(&grid, &format!("Figures with {percent:.0} % intervals")))
+        (figure(&chart, &shows(network.as_ref(), own.is_some(), compared))?)
+        (table(&grid, &format!("Figures with {percent} intervals")))
         p.note {
-            "n is images. Intervals: exact (Clopper-Pearson) for shares, DeLong's for the AUC, as if images were independent. \
-                The AUC of a reader, who says yes or no, is "
+            "n is " (counted) ". Intervals: exact (Clopper-Pearson) for shares, DeLong's for the AUC, as if " (unit) "s were \
+                independent. The AUC of a reader, who says yes or no, is "
             "(sensitivity + specificity) / 2."
         }
         @if let Some(readers) = readers {
@@ -73,13 +82,13 @@ pub fn part(content: &Content) -> anyhow::Result<Option<Markup>> {
                     p.note {
                         "Kappa: agreement beyond chance, 1 at its best (Cohen). AUC, difference: the first's less the second's, \
                             with DeLong's paired test. McNemar: whether one "
-                        "of the two is right more often. P values are two-sided, as if images were independent, and not \
+                        "of the two is right more often. P values are two-sided, as if cases were independent, and not \
                             corrected for the number of comparisons."
                     }
                 }
                 Err(why) => p.note { "None: " (why) "." },
             }
-            @if !readers.shared.is_empty() && readers.all.iter().any(|own| own.confusion.total() > readers.compared_total()) {
+            @if readers.have_lost_cases() {
                 h3 { "Readers on all cases that they read" }
                 (table(&all(readers, content)?, ""))
             }
@@ -88,9 +97,13 @@ pub fn part(content: &Content) -> anyhow::Result<Option<Markup>> {
 }
 
 impl Readers {
-    /// Cases of the network's reading.
-    fn compared_total(&self) -> u64 {
-        self.shared.last().map_or(u64::MAX, |network| network.confusion.total())
+    /// Whether a reading has cases that the network has no predictions of.
+    fn have_lost_cases(&self) -> bool {
+        let left = |all: &Reading| {
+            let own = |own: &&Reading| own.reader == all.reader && own.way == all.way;
+            self.shared.iter().find(own).map_or(0, |own| own.cases.len())
+        };
+        !self.shared.is_empty() && self.all.iter().any(|all| left(all) < all.cases.len())
     }
 }
 
@@ -120,18 +133,18 @@ fn all(readers: &Readers, content: &Content) -> nodal::Result<Grid> {
 /// Which cases are compared.
 fn said(readers: Option<&Readers>) -> Option<String> {
     let readers = readers?;
-    let most = readers.all.iter().map(|reading| reading.confusion.total()).max().unwrap_or(0);
+    let read = readers.all.iter().flat_map(|reading| reading.cases.keys()).collect::<BTreeSet<_>>().len();
     Some(match readers.shared.last() {
         Some(own) => {
-            let shared = count(own.confusion.total() as usize, "image");
+            let shared = count(own.cases.len(), "case");
             format!("Readers and network are compared on the {shared} that the network has predictions of; the readers read \
-                {most}.")
+                {read}.")
         }
         None if readers.are_counts() => {
             "The readers' figures follow from counts, which name no cases: where a network stands beside them, it may have seen \
                 other cases.".into()
         }
-        None => format!("The readers read {}.", count(most as usize, "image")),
+        None => format!("The readers read {}.", count(read, "case")),
     })
 }
 
@@ -146,7 +159,7 @@ fn roc(network: Option<&Network>, judged: Option<&Judged>, readings: &[Reading])
         let name = auc.map_or("network".into(), |auc| format!("network, AUC {auc:.3}"));
         chart.series.push(Series::new(name, COLORS[0], Mark::Line, points));
         let threshold = judged.and_then(|judged| judged.images().threshold).unwrap_or(0.5);
-        let name = format!("network, positive from {} on", short(threshold));
+        let name = format!("network, positive from {threshold} on");
         chart.series.push(Series::new(name, COLORS[0], Mark::Circle, point(confusion)));
     }
     // A colour for each reader, a shape for each way of reading.
@@ -172,10 +185,12 @@ fn place<'a>(names: &mut Vec<&'a str>, name: &'a str) -> usize {
     })
 }
 
-fn shows(network: Option<&Network>, readings: &[Reading]) -> String {
+/// What the chart shows; with `shared` the network is judged on the readers' cases.
+fn shows(network: Option<&Network>, shared: bool, readings: &[Reading]) -> String {
+    let unit = if shared { "cases" } else { "images" };
     let curve = network.map(|network| {
         format!(
-            "The line is the network at every threshold ({} images: {} positive, {} negative), the circle the threshold it is \
+            "The line is the network at every threshold ({} {unit}: {} positive, {} negative), the circle the threshold it is \
                 judged at. ",
             network.confusion.total(),
             network.confusion.positives(),
@@ -188,8 +203,9 @@ fn shows(network: Option<&Network>, readings: &[Reading]) -> String {
         "Each marker is a reader, one colour a reader, one shape a way of reading. "
     };
     format!(
-        "ROC: the share of positive images that are found, over the share of negative ones called positive. {}{markers}Upper \
+        "ROC: the share of positive {} that are found, over the share of negative ones called positive. {}{markers}Upper \
             left is best; on the dashed line one guesses.",
+        if readings.is_empty() { unit } else { "cases" },
         curve.unwrap_or_default()
     )
 }

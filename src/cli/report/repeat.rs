@@ -1,7 +1,9 @@
 //! All that is needed to have the same figures again.
 
+use std::path::Path;
+
 use maud::{Markup, html};
-use nodal::train::{Config, Hyper};
+use nodal::train::{Config, Hyper, MeanOrigin};
 
 use super::super::grid::Grid;
 use super::super::sweep::quoted;
@@ -25,19 +27,27 @@ pub fn part(content: &Content) -> anyhow::Result<Markup> {
             &run.config.weights.display().to_string(),
             &run.config.weights_digest,
         ]);
+        if let Some(MeanOrigin::File { path, digest }) = &run.config.mean {
+            files.row(["mean image", &path.display().to_string(), digest]);
+        }
     }
     for source in &content.sources.files {
         files.row([&source.what, &source.path.display().to_string(), &source.digest]);
     }
     let config = content.run.as_ref().map(|run| serde_json::to_string_pretty(&run.config)).transpose()?;
     Ok(html! {
-        p { "The same files and commands give the same figures, and this page byte by byte. Made with nodal \
-            " (env!("CARGO_PKG_VERSION")) "." }
+        p { "The same files and commands give the same figures, and on the same kind of device, with the files at the same places, \
+            this page byte by byte. Made with nodal " (env!("CARGO_PKG_VERSION")) "." }
         h3 { "Commands" }
         @if let Some(run) = &content.run {
             p { "The network was trained by " (run.config.engine) " on " (run.config.device) "; on another kind of device the \
                 last bits may differ." }
-            pre { (quoted(&command(&run.config))) }
+            pre { (quoted(&command(&run.config, &run.path))) }
+            p.note { "Nothing may lie at " (run.path.display()) " before: move the run away, or name another folder here and below." }
+            @if run.config.normalize == "mean" && run.config.mean.is_none() {
+                p.note { "The run's config.json does not say where its mean image is from; this command takes the mean of the \
+                    training images, which is another one if the run had it from elsewhere." }
+            }
         }
         pre { (content.sources.command) }
         @if let Some(bootstrap) = content.judged.as_ref().and_then(|judged| judged.study.bootstrap) {
@@ -48,8 +58,8 @@ pub fn part(content: &Content) -> anyhow::Result<Markup> {
     })
 }
 
-/// The call of `nodal train` that begins the run again.
-fn command(config: &Config) -> Vec<String> {
+/// The call of `nodal train` that begins the run again in the folder `out`.
+fn command(config: &Config, out: &Path) -> Vec<String> {
     // In full, so that a new option cannot be forgotten here.
     let Hyper {
         epochs,
@@ -83,7 +93,7 @@ fn command(config: &Config) -> Vec<String> {
     .map(String::from)
     .into();
     let mut option = |name: &str, value: String| words.extend([format!("--{name}"), value]);
-    option("out", "run".into());
+    option("out", out.display().to_string());
     option("epochs", epochs.to_string());
     option("batch", batch.to_string());
     option("freeze", freeze.to_string());
@@ -99,7 +109,12 @@ fn command(config: &Config) -> Vec<String> {
     option("seed", seed.to_string());
     option("size", format!("{}x{}", config.size.0, config.size.1));
     option("fit", config.fit.clone());
-    option("normalize", config.normalize.clone());
+    match &config.mean {
+        // Without the option it is taken from there.
+        Some(MeanOrigin::Weights) => {}
+        Some(MeanOrigin::File { path, .. }) => option("normalize", format!("mean:{}", path.display())),
+        Some(MeanOrigin::Training) | None => option("normalize", config.normalize.clone()),
+    }
     if let Some(clip) = clip_norm {
         option("clip-norm", clip.to_string());
     }

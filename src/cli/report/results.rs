@@ -4,15 +4,13 @@ use maud::{Markup, html};
 use nodal::metrics::{Bin, Interval, Proportion};
 use nodal::plot::{COLORS, Chart, Mark, Point, Series};
 
-use super::super::evaluate::report::{grid, heading};
+use super::super::evaluate::pool::Pool;
+use super::super::evaluate::report::{BINS, grid, heading, percent};
 use super::super::grid::Grid;
 use super::super::readers::report::{HEADER, cells, with};
-use super::content::Content;
+use super::content::{Content, Judged};
 use super::html::{figure, table};
 use super::readers::{COUNTS, counts};
-
-/// Bins of the reliability curve, as `evaluate` has them.
-const BINS: usize = 10;
 
 /// The paper's figures per image, node and patient.
 pub fn levels(content: &Content) -> Option<Markup> {
@@ -33,29 +31,34 @@ pub fn levels(content: &Content) -> Option<Markup> {
             drawn.row([name, format!("{by}s")].into_iter().chain(cells(&metrics)));
         }
     }
-    let percent = content.confidence.level() * 100.0;
+    let percent = percent(content.confidence);
     Some(html! {
-        p {
-            "A node is seen in up to three images; its probability is their " (pooled(content)) ". A patient counts as positive \
-                where a node is, and has the largest probability "
-            "among the nodes."
-        }
-        (table(&grid, &format!("Exact and DeLong's {percent:.0} % intervals, as if cases were independent")))
+        p { (pooled(judged)) }
+        (table(&grid, &format!("Exact and DeLong's {percent} intervals, as if cases were independent")))
         @if let Some(bootstrap) = judged.study.bootstrap.filter(|_| !drawn.rows.is_empty()) {
-            (table(&drawn, &format!("{percent:.0} % intervals by the bootstrap: {} draws of whole groups", bootstrap.resamples)))
+            (table(&drawn, &format!("{percent} intervals by the bootstrap: {} draws of whole groups", bootstrap.resamples)))
             p.note { "These allow for images of one patient or node being alike, and are the ones to quote. Where every draw \
                 gives 100 % the bootstrap has no width; the exact interval has." }
         }
     })
 }
 
-fn pooled(content: &Content) -> &'static str {
-    use super::super::evaluate::pool::Pool;
-    match content.judged.as_ref().map(|judged| judged.study.pool) {
-        Some(Pool::Max) => "largest one",
-        Some(Pool::Vote) => "share of votes",
-        _ => "mean",
-    }
+/// What nodes and patients have from their images, where there are such.
+fn pooled(judged: &Judged) -> String {
+    let known = |level| judged.sections.iter().any(|section| section.level == level);
+    let of_node = match judged.study.pool {
+        Pool::Max => "the largest of those of its images",
+        Pool::Vote => "the share of its images that are called positive",
+        Pool::Mean => "the mean of those of its images",
+    };
+    let node = known("node").then(|| format!("The probability of a node is {of_node}."));
+    let (one, all) = if known("node") { ("a node", "nodes") } else { ("an image", "images") };
+    let patient = known("patient").then(|| {
+        format!(
+            "A patient counts as positive where {one} is, and has the largest probability among the {all}."
+        )
+    });
+    [node, patient].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether probabilities mean what they say.
@@ -93,7 +96,7 @@ pub fn calibration(content: &Content) -> anyhow::Result<Option<Markup>> {
         let [count, mean] = [bin.count.to_string(), format!("{:.3}", bin.mean_probability)];
         grid.row([format!("{low} to {high}"), count, mean, with(3, bin.observed, share(bin))]);
     }
-    let percent = content.confidence.level() * 100.0;
+    let percent = percent(content.confidence);
     Ok(Some(html! {
         p {
             "Of images that get a probability of 0.8, eight in ten should be positive. Brier score: \
@@ -102,7 +105,7 @@ pub fn calibration(content: &Content) -> anyhow::Result<Option<Markup>> {
             ", the mean distance from the dashed line, weighted by images (n = " (scored.scores().len()) ")."
         }
         (figure(&chart, &format!(
-            "Reliability: {BINS} bins of equal width, empty ones left out; bars are exact (Clopper-Pearson) {percent:.0} % \
+            "Reliability: {BINS} bins of equal width, empty ones left out; bars are exact (Clopper-Pearson) {percent} \
                 intervals of the share. Well calibrated is on the dashed line."
         ))?)
         (table(&grid, ""))

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use nodal::metrics::MultiClass;
 use nodal::plot::{COLORS, Chart, Legend, Mark, Series};
 
+use super::super::evaluate::report::percent;
 use super::super::grid::Grid;
 use super::super::readers::report::{HEADER, cells};
 use super::content::Content;
@@ -34,7 +35,7 @@ pub fn part(content: &Content) -> anyhow::Result<Option<Markup>> {
         let points = roc.iter().map(|point| (point.false_positive_rate, point.true_positive_rate));
         chart.series.push(Series::new(name, COLORS[k % COLORS.len()], Mark::Line, points));
     }
-    let percent = content.confidence.level() * 100.0;
+    let percent = percent(content.confidence);
     Ok(Some(html! {
         @for section in &judged.sections { @if let Some(matrix) = &section.matrix {
             (table(&matrix_grid(matrix, classes), &format!("What {}s are, and what they are called", section.level)))
@@ -43,7 +44,7 @@ pub fn part(content: &Content) -> anyhow::Result<Option<Markup>> {
             "ROC of each class against the rest, {} images: the share of the class that is found, over the share of others \
                 called so.", judged.images().cases
         ))?)
-        (table(&grid, &format!("Each class against the rest, per image, with {percent:.0} % intervals")))
+        (table(&grid, &format!("Each class against the rest, per image, with {percent} intervals")))
         p.note { "Intervals: exact (Clopper-Pearson) for shares, DeLong's for the AUC, as if images were independent." }
     }))
 }

@@ -15,7 +15,6 @@ pub struct Source {
 
 /// All of them.
 pub struct Sources {
-    out: PathBuf,
     pub files: Vec<Source>,
     /// The call that made the page.
     pub command: String,
@@ -24,22 +23,15 @@ pub struct Sources {
 }
 
 impl Sources {
-    pub fn new(out: &Path, command: String) -> Self {
-        Sources { out: out.to_path_buf(), files: Vec::new(), command, phantom: None }
+    pub fn new(command: String) -> Self {
+        Sources { files: Vec::new(), command, phantom: None }
     }
 
     /// Notes a file.
     ///
     /// # Errors
-    /// When it cannot be read, and when the page would overwrite it.
+    /// When it cannot be read.
     pub fn add(&mut self, what: &str, path: &Path) -> anyhow::Result<()> {
-        let real = |path: &Path| path.canonicalize().ok();
-        if real(path).is_some_and(|path| real(&self.out) == Some(path)) {
-            anyhow::bail!(
-                "{}: is read as {what} and would be overwritten: name another file with -o",
-                path.display()
-            );
-        }
         // A folder or a pipe is refused by whoever reads it.
         if path.is_file() {
             self.files.push(Source { what: what.into(), path: path.to_path_buf(), digest: digest(path)? });

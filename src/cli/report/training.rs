@@ -29,24 +29,27 @@ pub fn part(content: &Content) -> anyhow::Result<Option<Markup>> {
             grid.row([format!("{}, {name}", epoch.epoch), part.into(), loss, accuracy, auc]);
         }
     }
+    let convolutions = run.config.network()?.convolutions().count();
     let frozen = match hyper.freeze {
-        0 => "All 94 convolutions learn".to_string(),
-        n => format!("The first {n} of 94 convolutions keep what they had learned before"),
+        0 => format!("All {convolutions} convolutions learn"),
+        n => format!("The first {n} of {convolutions} convolutions keep what they had learned before"),
     };
     Ok(Some(html! {
         p {
             "Inception-v3 saw the training images " (count(run.epochs.len(), "time")) " (epochs), " (hyper.batch) " at a step, \
                 at a learning rate of " (hyper.lr)
-            " (" (hyper.schedule) ") and a momentum of " (hyper.momentum) ". " (frozen) ". Images are \
-                " (run.config.size.0) "×" (run.config.size.1)
+            " (" (hyper.schedule) ") and a momentum of " (hyper.momentum) ". " (frozen) ". "
+            @if let Some(weight) = hyper.aux_weight { "An auxiliary head learned along, whose loss counts " (weight) " times the \
+                network's own; it predicts nothing. " }
+            "Images are " (run.config.size.0) "×" (run.config.size.1)
             " pixels; augmentation: " (hyper.augment) "."
         }
         div.charts {
             (figure(&loss(&run.epochs), "Mean loss of an image by epoch: how far probabilities are from the truth, less being \
                 better.")?)
             (figure(&shares(&run.epochs, best.epoch), &format!(
-                "AUC and accuracy on the validation part by epoch; the dashed line is epoch {}, whose weights are judged \
-                    here.", best.epoch
+                "AUC and accuracy on the validation part by epoch; the dashed line is epoch {}, {}.", best.epoch,
+                if content.judged_on_validation() { "whose weights are judged here" } else { "the best one" }
             ))?)
         }
         (table(&grid, ""))
