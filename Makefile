@@ -43,6 +43,7 @@ demo: build ## the whole story: fine-tune on the crops, validate, classify, repl
 	$(NODAL) bench --weights $(DEMO)/weights.safetensors --size 299 --image $(CROPS)/grass/grass-000.jpg | tail -10
 
 study: build ## the study of made-up crops from one script: train, evaluate, readers, cohort, sweep, report (target/study/report.html)
+	rm -rf target/study
 	NODAL=$(NODAL) examples/study.sh target/study
 
 test: cargo nvrtc ## run all tests

@@ -7,7 +7,10 @@ nodal=${NODAL:-target/release/nodal}
 out=${1:-target/study}
 size=${SIZE:-113}
 
-rm -rf "$out"
+if [ -e "$out" ]; then
+    echo "$out: is there already: remove it, or name another folder" >&2
+    exit 1
+fi
 mkdir -p "$out"
 
 # Crops, two readers and a cohort, all made up by a known rule. Instead of random weights a study begins with ImageNet's.

@@ -239,7 +239,7 @@ fn a_csv_with_nodes_gives_a_table_per_node() {
     assert!(text.contains("A, 1") && text.contains("B, 1"), "two patients' nodes are two: {text}");
     let csv = ok(&["predict", "--weights", &weights, "--csv", &WORLD.at("nodes.csv")]);
     let lines: Vec<&str> = csv.lines().collect();
-    assert_eq!((lines.len(), lines[0]), (3, "image,node,patient,class,negative,positive,error"));
+    assert_eq!((lines.len(), lines[0]), (3, "image,node,patient,label,class,negative,positive,error"));
     let json = ok(&["predict", "--weights", &weights, "--json", &WORLD.at("patients.csv")]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert!(json["results"][1]["node"] == "1" && json["results"][1]["patient"] == "B", "{json}");

@@ -128,6 +128,11 @@ fn what_makes_no_sense_is_refused_before_anything_is_written() {
     refused(&["--class", "cats"], "name one of negative, positive");
     refused(&["--method", "occlusion", "--patch", "76"], "a number from 1 to 75");
     refused(&["--method", "both", "--stride", "33"], "every pixel is hidden");
+    refused(&["--patch", "20"], "--patch belongs to --method occlusion or both");
+    refused(
+        &["--method", "occlusion", "--layer", "Mixed_5d"],
+        "--layer belongs to --method grad-cam or both",
+    );
     refused(&["--batch", "0"], "batch of 0");
     WORLD.refused(&[&WORLD.at("nothing.jpg"), "-o", &out], "there is no such file or folder");
 }

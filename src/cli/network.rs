@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use nodal::data::train::Labelled;
-use nodal::data::{Fit, Normalize, Preprocess, Sample};
+use nodal::data::{Fit, Normalize, Preprocess, Sample, collect};
 use nodal::explain::{ExplainOptions, Explainer};
 use nodal::network::AvgPoolPadding;
 use nodal::train::RunFolder;
@@ -139,6 +139,11 @@ impl NetworkOptions {
     }
 }
 
+/// What `path` names: an image, a folder or CSV of images, or the validation part of a run.
+pub fn samples_of(path: &Path) -> nodal::Result<Vec<Sample>> {
+    if RunFolder::open(path).is_ok() { validation_of(path) } else { collect(path) }
+}
+
 /// The validation part of the run in `folder`.
 pub fn validation_of(folder: &Path) -> nodal::Result<Vec<Sample>> {
     let (data, split) = RunFolder::open(folder)?.data()?;
@@ -151,5 +156,5 @@ pub fn validation_of(folder: &Path) -> nodal::Result<Vec<Sample>> {
 
 /// `path`, or the best weights of the run whose folder it is.
 pub fn weight_file(path: &Path) -> nodal::Result<PathBuf> {
-    if path.is_dir() { RunFolder::open(path)?.best() } else { Ok(path.to_path_buf()) }
+    RunFolder::open(path).map_or_else(|_| Ok(path.to_path_buf()), |run| run.best())
 }

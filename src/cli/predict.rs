@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use nodal::data::{Sample, collect};
-use nodal::train::RunFolder;
+use nodal::data::Sample;
 use serde_json::{Map, Value, json};
 
-use super::network::{NetworkOptions, Row, validation_of};
+use super::network::{NetworkOptions, Row, samples_of};
 
 #[derive(Args)]
 pub struct Options {
@@ -35,10 +34,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         if !input.exists() {
             anyhow::bail!("{}: there is no such file or folder", input.display());
         }
-        samples.extend(match RunFolder::open(input) {
-            Ok(_) => validation_of(input)?,
-            Err(_) => collect(input)?,
-        });
+        samples.extend(samples_of(input)?);
     }
     let mut model = options.network.open(&options.weights)?;
     let rows = options.network.classify(&mut model, samples)?;
@@ -87,9 +83,9 @@ fn known(sample: &Sample) -> [(&'static str, &Option<String>); 3] {
 
 fn as_csv(rows: &[Row], classes: &[String]) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    // What a CSV or a run tells of the crops.
-    let told: Vec<usize> =
-        (0..3).filter(|&i| rows.iter().any(|row| known(&row.sample)[i].1.is_some())).collect();
+    // Where the crops belong to and what they are, if a CSV or a run told.
+    let any = |i: usize| rows.iter().any(|row| known(&row.sample)[i].1.is_some());
+    let told: Vec<usize> = (0..3).filter(|&i| if i < 2 { any(0) || any(1) } else { any(i) }).collect();
     let about = told.iter().map(|&i| known(&rows[0].sample)[i].0);
     let names = classes.iter().map(String::as_str);
     writer.write_record(["image"].into_iter().chain(about).chain(["class"]).chain(names).chain(["error"]))?;

@@ -61,6 +61,23 @@ fn predictions_of_some_cases_are_set_beside_the_readers_of_those() {
 }
 
 #[test]
+fn a_case_is_one_case_however_its_readers_spell_it() {
+    let network = "image,benign,malign\n/s/i/a,0.1,0.9\n/s/i/b,0.7,0.3\n";
+    let readers = "reader,case,label,call\nR1,i/a,1,1\nR1,i/b,0,0\nR2,a,1,1\nR2,s/i/b,0,1\n";
+    let twice = format!("{readers}R2,i/b,0,1\n");
+    let folder = Folder::with(&[("n.csv", network), ("r.csv", readers), ("twice.csv", &twice)]);
+    let all = json(&folder, &["r.csv", "--predictions", "n.csv"]);
+    assert_eq!(all["readings"][2]["metrics"]["accuracy"]["total"], 2, "{all}");
+    let pairs: Vec<u64> =
+        all["pairs"].as_array().unwrap().iter().map(|pair| pair["cases"].as_u64().unwrap()).collect();
+    assert_eq!(pairs, [2, 2, 2]);
+    folder.refused(
+        &["readers", "twice.csv", "--predictions", "n.csv"],
+        "R2 reads case `/s/i/b` under two names",
+    );
+}
+
+#[test]
 fn criteria_become_calls_by_three_rules() {
     let head = "reader,case,label,irregular_border,heterogeneous_signal,round_shape";
     // Case by case: criteria, diameter; calls without, by the text, by the guideline.

@@ -190,7 +190,9 @@ fn a_full_disk_is_one_sentence_and_loses_nothing() {
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("never")), "{left:?}");
     // A run that has begun.
     let mut child = place.start(&short(&["--out", "full", "--checkpoint-every", "2"]));
+    let begin = Instant::now();
     while !place.at("full").exists() {
+        assert!(begin.elapsed() < Duration::from_secs(120), "no run within two minutes");
         std::thread::sleep(Duration::from_millis(2));
     }
     child.kill().unwrap();

@@ -8,18 +8,17 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use nodal::data::collect;
 use nodal::explain::{ExplainOptions, Explainer, Explanation, Method, save_png};
 use nodal::{Image, Weights};
 use serde_json::{Map, Value, json};
 
-use super::network::InputOptions;
+use super::network::{InputOptions, samples_of, weight_file};
 use sheet::Panel;
 
 #[derive(Args)]
 #[command(after_help = HELP)]
 pub struct Options {
-    /// Weights, .safetensors or .pth
+    /// Weights, .safetensors or .pth, or a run's folder for its best ones
     #[arg(long, value_name = "W")]
     weights: PathBuf,
     /// Folder for the pictures, made where there is none; no picture there is overwritten
@@ -35,12 +34,12 @@ pub struct Options {
     /// The class that maps speak for, by name [default: each crop's predicted one]
     #[arg(long, value_name = "CLASS")]
     class: Option<String>,
-    /// Side of the square that occlusion hides, in pixels of the input
-    #[arg(long, default_value_t = 32, value_name = "N")]
-    patch: usize,
-    /// From one square to the next
-    #[arg(long, default_value_t = 16, value_name = "N")]
-    stride: usize,
+    /// Side of the square that occlusion hides, in pixels of the input [default: 32]
+    #[arg(long, value_name = "N")]
+    patch: Option<usize>,
+    /// From one square to the next [default: 16]
+    #[arg(long, value_name = "N")]
+    stride: Option<usize>,
     #[command(flatten)]
     device: super::DeviceOptions,
     /// Occluded inputs that a run takes
@@ -51,8 +50,8 @@ pub struct Options {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Images, folders of images, or CSV files with a column `image`
-    #[arg(required = true, value_name = "IMAGE|DIR|CSV")]
+    /// Images, folders of images, CSV files with a column `image`, or runs for their validation parts
+    #[arg(required = true, value_name = "IMAGE|DIR|CSV|RUN")]
     inputs: Vec<PathBuf>,
 }
 
@@ -96,16 +95,39 @@ struct Drawn {
     picture: PathBuf,
 }
 
+impl Options {
+    /// The square that occlusion hides, and the step to the next.
+    fn square(&self) -> (usize, usize) {
+        (self.patch.unwrap_or(32), self.stride.unwrap_or(16))
+    }
+
+    /// Refuses options of the method that was not asked for.
+    fn check(&self) -> anyhow::Result<()> {
+        let given = [
+            ("--layer", self.layer.is_some(), Method::GradCam),
+            ("--patch", self.patch.is_some(), Method::Occlusion),
+            ("--stride", self.stride.is_some(), Method::Occlusion),
+        ];
+        match given.into_iter().find(|(_, given, method)| *given && !self.method.includes(*method)) {
+            Some((name, _, method)) => {
+                anyhow::bail!("{name} belongs to --method {method} or both: add that, or leave it out")
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    options.check()?;
     let mut images = Vec::new();
     for input in &options.inputs {
         if !input.exists() {
             anyhow::bail!("{}: there is no such file or folder", input.display());
         }
-        images.extend(collect(input)?.into_iter().map(|sample| sample.image));
+        images.extend(samples_of(input)?.into_iter().map(|sample| sample.image));
     }
     let named = paths::pictures(images, &options.out)?;
-    let weights = Weights::open(&options.weights)?;
+    let weights = Weights::open(&weight_file(&options.weights)?)?;
     let explain = ExplainOptions {
         layer: options.layer.clone(),
         preprocess: Some(options.input.preprocess(&weights)?),
@@ -145,7 +167,10 @@ fn explain_all(
     named: Vec<(PathBuf, PathBuf)>,
 ) -> anyhow::Result<Vec<Row>> {
     let squares = match options.method.includes(Method::Occlusion) {
-        true => explainer.squares(options.patch, options.stride)?,
+        true => {
+            let (patch, stride) = options.square();
+            explainer.squares(patch, stride)?
+        }
         false => 0,
     };
     let style = ProgressStyle::with_template("{bar:40} {msg}, {eta} left")?;
@@ -190,8 +215,7 @@ fn maps(
         maps.push(explainer.grad_cam(image, class)?);
     }
     if options.method.includes(Method::Occlusion) {
-        let squares = (options.patch, options.stride);
-        maps.push(explainer.occlusion_watched(image, class, squares, &mut |done, _| watch(done))?);
+        maps.push(explainer.occlusion_watched(image, class, options.square(), &mut |done, _| watch(done))?);
     }
     Ok(maps)
 }
@@ -238,7 +262,8 @@ fn as_json(options: &Options, rows: &[Row], explainer: &Explainer) -> Value {
         match map.method {
             Method::GradCam => json!({"layer": explainer.layer(), "maximum": maximum}),
             Method::Occlusion => {
-                json!({"patch": options.patch, "stride": options.stride, "maximum": maximum})
+                let (patch, stride) = options.square();
+                json!({"patch": patch, "stride": stride, "maximum": maximum})
             }
         }
     };

@@ -1,16 +1,16 @@
 //! Where pictures go: below the output folder as their images lie below the folder that all have in common.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
-/// Each of `images`, one that comes twice once, with its picture below `out`: its own name as .png, and where two images of a folder
-/// differ in their extensions alone, behind these.
+/// Each of `images`, one that comes twice once, with its picture below `out`: its own name as .png; where two images of a folder
+/// differ in their extensions alone, behind these; and where that is taken, once more.
 ///
 /// # Errors
 /// When a picture is there already, or the working folder cannot be had.
 pub fn pictures(images: Vec<PathBuf>, out: &Path) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
     let mut own: Vec<(PathBuf, PathBuf)> = Vec::with_capacity(images.len());
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for image in images {
         let absolute = plain(&std::path::absolute(&image)?);
         if seen.insert(absolute.clone()) {
@@ -28,10 +28,14 @@ pub fn pictures(images: Vec<PathBuf>, out: &Path) -> anyhow::Result<Vec<(PathBuf
         *count.entry(below(absolute).with_extension("png")).or_default() += 1;
     }
     let mut pictures = Vec::with_capacity(own.len());
+    let mut taken = HashSet::new();
     for (image, absolute) in own {
         let mut name = below(&absolute).with_extension("png");
         if count[&name] > 1 {
             name = below(&absolute);
+            name.as_mut_os_string().push(".png");
+        }
+        while !taken.insert(name.clone()) {
             name.as_mut_os_string().push(".png");
         }
         let picture = out.join(name);
@@ -86,6 +90,10 @@ mod tests {
         assert_eq!(
             named(&["/d/a/x.jpg", "/d/a/x.png", "/d/a/y.png"]),
             ["out/x.jpg.png", "out/x.png.png", "out/y.png"]
+        );
+        assert_eq!(
+            named(&["/d/x.jpg", "/d/x.png", "/d/x.jpg.png"]),
+            ["out/x.jpg.png", "out/x.png.png", "out/x.jpg.png.png"]
         );
         assert_eq!(named(&["one/crop.tif"]), ["out/crop.png"]);
         assert_eq!(named(&["a/x.jpg", "./a/../a/x.jpg", "a/y.jpg"]), ["out/x.png", "out/y.png"]);

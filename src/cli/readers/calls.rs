@@ -53,14 +53,26 @@ impl Reading {
         }
     }
 
-    /// Drops the cases that `keep` does not want; counts have none.
-    fn keep(&mut self, keep: impl Fn(&str) -> bool) {
+    /// Gives each case the name that `of` has for it, so that one case has one name among readers; a case without is dropped. Counts
+    /// have no cases.
+    fn rename<'a>(
+        &mut self,
+        of: impl Fn(&str, &Read) -> anyhow::Result<Option<&'a str>>,
+    ) -> anyhow::Result<()> {
         if self.cases.is_empty() {
-            return;
+            return Ok(());
         }
-        self.cases.retain(|case, _| keep(case));
+        let mut renamed = BTreeMap::new();
+        for (case, read) in &self.cases {
+            let Some(name) = of(case, read)? else { continue };
+            if renamed.insert(name.to_string(), *read).is_some() {
+                anyhow::bail!("{} reads case `{name}` under two names: keep one", self.name());
+            }
+        }
+        self.cases = renamed;
         self.confusion = Confusion::default();
         self.cases.values().for_each(|read| self.confusion.add(read.label, read.call, 1));
+        Ok(())
     }
 
     /// What is wrong with a reading of one class.
@@ -189,27 +201,32 @@ impl Network<'_> {
         let names: Option<Vec<&str>> = names.collect();
         let names = names.ok_or_else(|| anyhow::anyhow!("{at}: a prediction needs its `case` or `image`"))?;
         let by_name = by_ending(&names);
-        if shared {
-            readers.iter_mut().for_each(|reading| reading.keep(|case| by_name.contains_key(Path::new(case))));
-        }
-        let mut network = Reading::new("network", "");
-        for (name, read) in readers.iter().flat_map(|reading| &reading.cases) {
-            let Some(found) = by_name.get(Path::new(name)) else {
-                anyhow::bail!(
-                    "{at}: has no prediction of case `{name}`, which was read: --shared leaves such out"
-                );
-            };
-            let Some(found) = *found else {
-                anyhow::bail!("{at}: several predictions are of a case `{name}`: name the cases as there");
-            };
-            let case = &self.predicted[found];
-            if case.label.is_some_and(|label| (label == self.positive) != read.label) {
-                anyhow::bail!("{at}: case `{name}` has another label than the readers' file gives it");
+        let find = |case: &str| match by_name.get(Path::new(case)) {
+            Some(Some(found)) => Ok(Some(*found)),
+            Some(None) => {
+                anyhow::bail!("{at}: several predictions are of a case `{case}`: name the cases as there")
             }
-            let score = case.probabilities[self.positive];
-            let call = score >= self.threshold;
-            if network.cases.insert(name.clone(), Read { label: read.label, call, score }).is_none() {
-                network.confusion.add(read.label, call, 1);
+            None if shared => Ok(None),
+            None => anyhow::bail!(
+                "{at}: has no prediction of case `{case}`, which was read: --shared leaves such out"
+            ),
+        };
+        let mut network = Reading::new("network", "");
+        for reading in readers.iter_mut() {
+            reading.rename(|case, read| {
+                let Some(found) = find(case)? else { return Ok(None) };
+                if self.predicted[found].label.is_some_and(|label| (label == self.positive) != read.label) {
+                    anyhow::bail!("{at}: case `{case}` has another label than the readers' file gives it");
+                }
+                Ok(Some(names[found]))
+            })?;
+            for (name, read) in &reading.cases {
+                let Some(found) = find(name)? else { continue };
+                let score = self.predicted[found].probabilities[self.positive];
+                let call = score >= self.threshold;
+                if network.cases.insert(name.clone(), Read { label: read.label, call, score }).is_none() {
+                    network.confusion.add(read.label, call, 1);
+                }
             }
         }
         if network.cases.is_empty() {
