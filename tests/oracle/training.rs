@@ -1,11 +1,8 @@
 //! Training against libtorch: every reference of training beside `tests/reference/generate.py`, step by step.
-#![cfg(feature = "cpu")]
-#![allow(clippy::unwrap_used)] // a test may panic
-
-mod common;
 
 use std::path::Path;
 
+use crate::common;
 use nodal::Device;
 use nodal::device::cpu::Isa;
 use nodal::program::Fusion;

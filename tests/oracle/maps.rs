@@ -6,7 +6,7 @@ use nodal::explain::{ExplainOptions, Explainer, Map, Method};
 use nodal::program::{Options, Program};
 use nodal::{Device, Error, Image, Model, ModelOptions, Tensor, Weights};
 
-use crate::{cam, holds, network, random, relative};
+use crate::plain::{cam, holds, network, random, relative};
 
 /// Waves of a different shape in each channel.
 fn pixels(h: usize, w: usize) -> Vec<u8> {

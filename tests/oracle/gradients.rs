@@ -5,7 +5,8 @@ use nodal::network::{AvgPoolPadding, Network};
 use nodal::program::{Options, Program};
 use nodal::{Device, Weights};
 
-use crate::{cam, common, holds, random, relative};
+use crate::common;
+use crate::plain::{cam, holds, random, relative};
 
 /// Relative L2 error of a gradient or a map: a hundred float32 roundings of 6e-8, of random sign, in a row; PyTorch's own error is 8e-7.
 const BOUND: f64 = 3e-6;

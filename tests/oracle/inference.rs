@@ -1,12 +1,9 @@
 //! The engine against libtorch: every reference of inference beside `tests/reference/generate.py`, on every instruction set and on the
 //! simulator, fused and not, layer by layer.
-#![cfg(feature = "cpu")]
-#![allow(clippy::unwrap_used)] // a test may panic
-
-mod common;
 
 use std::path::{Path, PathBuf};
 
+use crate::common;
 use nodal::Device;
 use nodal::device::cpu::Isa;
 use nodal::program::Fusion;
