@@ -1,7 +1,7 @@
 """Packs what a GPU machine without Rust needs into one folder: `make gpu-bundle`. Standard library only.
 
 The folder is laid out like the repository where tests and commands look for files (`tests/reference`, `examples/crops`);
-run.sh works in it. Test binaries: the library's unit tests, and each file of tests/ that opens a device and does not drive
+run.sh works in it. Test binaries: the library's unit tests, and each file or folder of tests/ that opens a card and does not drive
 the binary.
 """
 import argparse
@@ -20,12 +20,12 @@ DATA = ["tests/reference", "examples/crops"]
 
 
 def device_tests(folder):
-    """Names of the integration tests that run programs on devices."""
+    """Names of the integration tests that run programs on a card."""
     names = []
     for path in sorted([*folder.glob("*.rs"), *(main.parent for main in folder.glob("*/main.rs"))]):
         sources = sorted(path.glob("*.rs")) if path.is_dir() else [path]
         source = "".join(source.read_text(encoding="utf-8") for source in sources)
-        if "Device::open" in source and "CARGO_BIN_EXE" not in source:
+        if any(f'Device::open("{card}"' in source for card in ("cuda", "auto")) and "CARGO_BIN_EXE" not in source:
             if 'env!("CARGO_MANIFEST_DIR")' in source:
                 sys.exit(f"tests/{path.name}: a test that is carried to another machine must not know the folder it was "
                          "compiled in: take `common::root()`")

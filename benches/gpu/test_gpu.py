@@ -247,13 +247,14 @@ class Bundles(unittest.TestCase):
         (self.root / "runs.rs").write_text('Device::open("cuda", None)')
         (self.root / "drives.rs").write_text('Device::open("cuda", None) CARGO_BIN_EXE_nodal')
         (self.root / "reads.rs").write_text("Weights::open(path)")
+        (self.root / "simulates.rs").write_text('Device::open("sim", None)')
         for name, part in (("folder", ""), ("drives", "CARGO_BIN_EXE_nodal"), ("shared", "")):
             (self.root / name).mkdir()
             (self.root / name / "part.rs").write_text('Device::open("cuda", None)' + part)
         for name in ("folder", "drives"):
             (self.root / name / "main.rs").write_text("mod part;")
         self.assertEqual(bundle.device_tests(self.root), ["folder", "runs"])
-        (self.root / "runs.rs").write_text('Device::open env!("CARGO_MANIFEST_DIR")')
+        (self.root / "runs.rs").write_text('Device::open("cuda", None) env!("CARGO_MANIFEST_DIR")')
         with self.assertRaisesRegex(SystemExit, "tests/runs.rs"):
             bundle.device_tests(self.root)
 
