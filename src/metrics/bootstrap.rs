@@ -1,5 +1,7 @@
 //! Bootstrap intervals that draw whole clusters: the images of a node, the nodes of a patient, are no independent cases.
 
+use std::ops::Range;
+
 use super::{Confidence, Interval};
 use crate::error::{Error, Result};
 
@@ -23,14 +25,14 @@ pub struct Bootstrap {
 /// half of the resamples define has none.
 ///
 /// Source: Efron, Tibshirani 1993, An Introduction to the Bootstrap, 13.3, quantiles interpolated as NumPy's `linear`; clusters as
-/// in Field, Welsh 2007, J R Stat Soc B 69:369.
+/// in Field, Welsh 2007, J R Stat Soc B 69:369. All cores draw, each its own range of resamples; their number changes no bit.
 ///
 /// # Errors
 /// [`Error::Argument`] without cases, for no resamples or more than a million, and for a cluster's number out of range.
 pub fn bootstrap<const N: usize>(
     clusters: &[usize],
     options: Bootstrap,
-    mut statistics: impl FnMut(&[u32]) -> [Option<f64>; N],
+    statistics: impl Fn(&[u32]) -> [Option<f64>; N] + Sync,
 ) -> Result<[Option<Interval>; N]> {
     let resamples = options.resamples;
     if clusters.is_empty() || !(1..=MOST).contains(&resamples) {
@@ -42,20 +44,39 @@ pub fn bootstrap<const N: usize>(
         return Err(Error::Argument("a cluster's number lies below the number of cases".into()));
     }
     let (index, count) = consecutive(clusters);
-    let mut random = SplitMix(options.seed);
-    let mut drawn = vec![0u32; count];
-    let mut counts = vec![0u32; clusters.len()];
-    let mut values: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(options.resamples));
-    for _ in 0..options.resamples {
-        drawn.fill(0);
-        for _ in 0..count {
-            drawn[random.below(count)] += 1;
+    // The values of the resamples of a range.
+    let draw = |range: Range<usize>| {
+        let mut random = SplitMix::after(options.seed, (range.start * count) as u64);
+        let (mut drawn, mut counts) = (vec![0u32; count], vec![0u32; clusters.len()]);
+        let mut values: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(range.len()));
+        for _ in range {
+            drawn.fill(0);
+            for _ in 0..count {
+                drawn[random.below(count)] += 1;
+            }
+            counts.iter_mut().zip(&index).for_each(|(to, &cluster)| *to = drawn[cluster]);
+            for (all, value) in values.iter_mut().zip(statistics(&counts)) {
+                all.extend(value.filter(|value| value.is_finite()));
+            }
         }
-        counts.iter_mut().zip(&index).for_each(|(to, &cluster)| *to = drawn[cluster]);
-        for (all, value) in values.iter_mut().zip(statistics(&counts)) {
-            all.extend(value.filter(|value| value.is_finite()));
+        values
+    };
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(resamples);
+    let range = |i: usize| i * resamples / threads..(i + 1) * resamples / threads;
+    let mut values: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(resamples));
+    let mut take = |part: [Vec<f64>; N]| values.iter_mut().zip(part).for_each(|(all, own)| all.extend(own));
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads)
+            .map(|i| {
+                let draw = &draw;
+                scope.spawn(move || draw(range(i)))
+            })
+            .collect();
+        take(draw(range(0)));
+        for other in others {
+            take(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
-    }
+    });
     Ok(values.map(|mut values| {
         values.sort_unstable_by(f64::total_cmp);
         let tail = options.confidence.tail();
@@ -86,12 +107,20 @@ fn quantile(values: &[f64], p: f64) -> f64 {
     values[low] + share * (values[high] - values[low])
 }
 
+/// What SplitMix64 counts by.
+const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
 /// SplitMix64 (Steele, Lea, Flood 2014, OOPSLA): a counter through a mixing function.
 struct SplitMix(u64);
 
 impl SplitMix {
+    /// The generator of `seed` after `draws` numbers.
+    fn after(seed: u64, draws: u64) -> Self {
+        SplitMix(seed.wrapping_add(draws.wrapping_mul(STEP)))
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.0 = self.0.wrapping_add(STEP);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
