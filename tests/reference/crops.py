@@ -36,6 +36,9 @@ def preprocess_of(path):
 
 
 def preprocess(metadata, tensor):
+    if metadata.get("preprocess.standardize") == "true":
+        raise SystemExit("these weights standardise each crop, which is not done here: choose others, or a folder of crops "
+                         "that are standardised already")
     fit, normalize = metadata.get("preprocess.fit", "pad"), metadata.get("preprocess.normalize", "tf")
     if fit != "pad" or normalize not in ("tf", "mean"):
         raise SystemExit(f"these weights want --fit {fit} and --normalize {normalize}; here there are pad, and tf or mean")
