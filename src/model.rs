@@ -55,14 +55,7 @@ impl Model {
     /// [`Error::Tensor`] for weights that are not Inception-v3's, [`Error::Argument`] or [`Error::Format`] for
     /// options or metadata out of range, [`Error::Device`] or [`Error::Memory`] when the device cannot take them.
     pub fn new(weights: &Weights, device: &Device, options: &ModelOptions) -> Result<Self> {
-        let preprocess = match &options.preprocess {
-            Some(preprocess) => preprocess.clone(),
-            None => Preprocess::of_weights(weights)?,
-        };
-        let padding = match options.avg_pool_padding {
-            Some(padding) => padding,
-            None => avg_pool_padding_of(weights)?,
-        };
+        let (preprocess, padding) = given_or_own(weights, &options.preprocess, options.avg_pool_padding)?;
         let outputs = outputs_of(weights)?;
         let network = Network::inception_v3(preprocess.size, outputs, padding)?;
         let target = device.target();
@@ -201,6 +194,19 @@ impl Model {
         let outputs = self.logits.len() / self.engine.program().options.batch;
         self.engine.logits(images, &mut self.logits[..images * outputs])
     }
+}
+
+/// How images become inputs and average pools treat their padding: as given, else as `weights` say.
+pub(crate) fn given_or_own(
+    weights: &Weights,
+    preprocess: &Option<Preprocess>,
+    padding: Option<AvgPoolPadding>,
+) -> Result<(Preprocess, AvgPoolPadding)> {
+    let preprocess = match preprocess {
+        Some(preprocess) => preprocess.clone(),
+        None => Preprocess::of_weights(weights)?,
+    };
+    Ok((preprocess, padding.map_or_else(|| avg_pool_padding_of(weights), Ok)?))
 }
 
 /// The metadata key under which weights say how their average pools treat the padding.

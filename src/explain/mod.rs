@@ -23,7 +23,7 @@ use image::RgbImage;
 use crate::data::{Image, Preprocess};
 use crate::device::{Device, Engine};
 use crate::error::{Error, Result};
-use crate::model::{Model, ModelOptions, Prediction, avg_pool_padding_of, outputs_of};
+use crate::model::{Model, ModelOptions, Prediction, given_or_own, outputs_of};
 use crate::network::{AvgPoolPadding, Network, Op};
 use crate::program::{Options, Program};
 use crate::weights::Weights;
@@ -99,14 +99,7 @@ impl Explainer {
     /// # Errors
     /// As [`Model::new`]; [`Error::Argument`] for a layer that the network lacks, that has no map, or one of a single pixel.
     pub fn new(weights: &Weights, device: &Device, options: &ExplainOptions) -> Result<Self> {
-        let preprocess = match &options.preprocess {
-            Some(preprocess) => preprocess.clone(),
-            None => Preprocess::of_weights(weights)?,
-        };
-        let padding = match options.avg_pool_padding {
-            Some(padding) => padding,
-            None => avg_pool_padding_of(weights)?,
-        };
+        let (preprocess, padding) = given_or_own(weights, &options.preprocess, options.avg_pool_padding)?;
         let network = Network::inception_v3(preprocess.size, outputs_of(weights)?, padding)?;
         let layer = layer(&network, options.layer.as_deref())?;
         let gradient = Options { gradient: Some(layer.clone()), ..Options::new(1, device.target()) };

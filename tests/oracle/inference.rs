@@ -100,17 +100,7 @@ fn a_wrong_weight_is_noticed() {
 #[test]
 #[cfg(feature = "cuda")]
 fn every_layer_matches_libtorch_on_cuda() {
-    let device = match Device::open("cuda", None) {
-        Ok(device) => device,
-        Err(error) => {
-            let required = std::env::var("NODAL_REQUIRE_GPU").is_ok_and(|value| value == "1");
-            assert!(!required, "NODAL_REQUIRE_GPU=1, and {error}");
-            // Past the test harness, which keeps what `println` prints to itself.
-            let line = format!("skipped: no CUDA device ({error})\n");
-            std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
-            return;
-        }
-    };
+    let Some(device) = crate::card() else { return };
     for path in references() {
         for fusion in [Fusion::Full, Fusion::None] {
             let holds = holds(&path, &device, fusion, &Tolerances::default());
