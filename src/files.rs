@@ -39,14 +39,15 @@ where
     })
 }
 
-/// Makes a folder through `fill`, which is given another one beside `path` that is then renamed. Whatever fails, nothing is left.
+/// Makes a folder through `fill`, which is given another one beside `path` that is then renamed, and returns what that returns.
+/// Whatever fails, nothing is left.
 ///
 /// # Errors
-/// [`Error::Argument`] when something lies at `path`, an empty folder apart; [`Error::Io`] when it cannot be made; what `fill` returns.
+/// [`Error::Argument`] when something lies at `path`, an empty folder apart; [`Error::Io`] when it cannot be made; those of `fill`.
 #[cfg(feature = "train")]
-pub(crate) fn make_whole<F>(path: &Path, fill: F) -> Result<()>
+pub(crate) fn make_whole<T, F>(path: &Path, fill: F) -> Result<T>
 where
-    F: FnOnce(&Path) -> Result<()>,
+    F: FnOnce(&Path) -> Result<T>,
 {
     let occupied = fs::read_dir(path).map(|mut entries| entries.next().is_some());
     if occupied.unwrap_or(fs::symlink_metadata(path).is_ok()) {
@@ -59,8 +60,10 @@ where
     let hidden = path.with_file_name(format!(".{}.{}.part", name.display(), std::process::id()));
     let creating = |e| Error::io(path, "create", e);
     fs::create_dir(&hidden).map_err(creating)?;
-    let made = fill(&hidden)
-        .and_then(|()| fs::rename(&hidden, path).and_then(|()| sync_folder(path)).map_err(creating));
+    let made = fill(&hidden).and_then(|made| {
+        fs::rename(&hidden, path).and_then(|()| sync_folder(path)).map_err(creating)?;
+        Ok(made)
+    });
     if made.is_err() {
         // The first error is the one worth telling.
         let _ = fs::remove_dir_all(&hidden);

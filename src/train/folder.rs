@@ -37,14 +37,16 @@ impl RunFolder {
     ) -> Result<Self> {
         RunFolder::check_free(path)?;
         clear_abandoned(path);
-        make_whole(path, |hidden| {
+        // Locked before the folder has its name: from then on another process can find it.
+        let lock = make_whole(path, |hidden| {
             let folder = RunFolder { path: hidden.to_path_buf(), _lock: None };
             folder.write_json("config.json", config)?;
             split(&folder.file("split.csv"))?;
             checkpoint.save_safetensors(&folder.checkpoint())?;
-            File::create(folder.metrics()).map(drop).map_err(|e| Error::io(path, "write", e))
+            File::create(folder.metrics()).map_err(|e| Error::io(path, "write", e))?;
+            lock(hidden)
         })?;
-        Ok(RunFolder { path: path.to_path_buf(), _lock: Some(lock(path)?) })
+        Ok(RunFolder { path: path.to_path_buf(), _lock: Some(lock) })
     }
 
     /// Whether a run can be made at `path`: asked before long work.
@@ -261,6 +263,31 @@ impl Log {
 mod tests {
     use super::*;
     use crate::tensor::Tensor;
+
+    #[test]
+    fn a_run_is_its_makers_from_the_moment_it_appears() {
+        let place = tempfile::tempdir().unwrap();
+        let one = Tensor::new(&[1], vec![1.0]).unwrap();
+        let weights = Weights::from_tensors([("a", &one)].into_iter()).unwrap();
+        for i in 0..50 {
+            let path = place.path().join(i.to_string());
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| {
+                    loop {
+                        match RunFolder::take(&path) {
+                            Err(error) if error.to_string().contains("is no run") => {}
+                            taken => break taken,
+                        }
+                    }
+                });
+                let split = |path: &Path| fs::write(path, "image\n").map_err(|e| Error::io(path, "write", e));
+                let run = RunFolder::create(&path, &1, split, &weights).unwrap();
+                let taken = other.join().unwrap();
+                assert!(taken.is_err_and(|e| e.to_string().contains("another process trains")), "{i}");
+                drop(run);
+            });
+        }
+    }
 
     #[test]
     fn a_run_appears_whole_and_a_log_is_cut_to_what_counts() {

@@ -77,13 +77,13 @@ fn kill_after(place: &Place, arguments: &[&str], time: Duration) -> bool {
 #[test]
 fn one_process_at_a_time_trains_in_a_run() {
     let place = Place::new(6, 4);
-    place.ok(&short(&["--out", "whole", "--checkpoint-every", "1"]));
-    let mut child = place.start(&short(&["--out", "busy", "--checkpoint-every", "1"]));
-    while !place.at("busy").exists() {
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let device = Device::open("cpu", Some(2)).unwrap();
+    let hyper = Hyper { epochs: 1, batch: 5, freeze: 80, ..Hyper::default() };
+    let begin = |run| Job::begin(begin(&place, hyper.clone()), &place.at(run), &device, 2).unwrap();
+    begin("whole").run(&device, &mut never()).unwrap();
+    let job = begin("busy");
     place.refused(&["train", "--resume", "busy"], "another process trains in this run");
-    assert!(child.wait().unwrap().success());
+    job.run(&device, &mut never()).unwrap();
     assert_same(&place, "whole", "busy");
 }
 
@@ -92,17 +92,7 @@ fn one_process_at_a_time_trains_in_a_run() {
 fn ctrl_c_ends_after_the_step_and_says_how_to_go_on() {
     let place = Place::new(6, 4);
     place.ok(&short(&["--out", "whole"]));
-    let child = place.start(&short(&["--out", "stopped"]));
-    // As soon as a step is in the log.
-    let log = place.at("stopped").join("metrics.jsonl");
-    let begin = Instant::now();
-    while std::fs::metadata(&log).map_or(0, |about| about.len()) == 0 {
-        assert!(begin.elapsed() < Duration::from_secs(120), "no step within two minutes");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-    let output = child.wait_with_output().unwrap();
+    let output = place.interrupted(&short(&["--out", "stopped"]), "stopped", "stopped");
     assert_eq!(output.status.code(), Some(130));
     assert!(!place.at("stopped").join("weights-last.safetensors").exists());
     let said = place.ok(&["train", "--resume", "stopped"]);
@@ -143,13 +133,17 @@ impl Watch for StopAt {
     }
 }
 
+/// Asks not at all.
+fn never() -> StopAt {
+    StopAt(Cell::new(0))
+}
+
 #[test]
 fn a_run_can_be_stopped_in_validation_and_in_re_estimation() {
     let place = Place::new(6, 4);
     let device = Device::open("cpu", Some(2)).unwrap();
     let hyper = Hyper { epochs: 1, batch: 5, freeze: 80, reestimate: true, ..Hyper::default() };
     let begin = || begin(&place, hyper.clone());
-    let never = || StopAt(Cell::new(0));
     let mut whole = never();
     Job::begin(begin(), &place.at("whole"), &device, 2).unwrap().run(&device, &mut whole).unwrap();
     // After each of three steps, before each of two batches of validation, three of training, and two of validation again.
@@ -171,7 +165,10 @@ fn a_run_can_be_stopped_in_validation_and_in_re_estimation() {
 #[test]
 fn a_full_disk_is_one_sentence_and_loses_nothing() {
     let place = Place::new(6, 4);
-    place.ok(&short(&["--out", "whole", "--checkpoint-every", "2"]));
+    let device = Device::open("cpu", Some(2)).unwrap();
+    let hyper = Hyper { epochs: 1, batch: 5, freeze: 80, checkpoint_every: 2, ..Hyper::default() };
+    let begin = || begin(&place, hyper.clone());
+    Job::begin(begin(), &place.at("whole"), &device, 2).unwrap().run(&device, &mut never()).unwrap();
     // The limit on a file's size stands for the disk's: it lets the log through and no weights.
     let limited = |arguments: &[&str]| {
         let mut shell = std::process::Command::new("sh");
@@ -189,14 +186,9 @@ fn a_full_disk_is_one_sentence_and_loses_nothing() {
     let left: Vec<_> = std::fs::read_dir(place.at("")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("never")), "{left:?}");
     // A run that has begun.
-    let mut child = place.start(&short(&["--out", "full", "--checkpoint-every", "2"]));
-    let begin = Instant::now();
-    while !place.at("full").exists() {
-        assert!(begin.elapsed() < Duration::from_secs(120), "no run within two minutes");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let job = Job::begin(begin(), &place.at("full"), &device, 2).unwrap();
+    job.run(&device, &mut StopAt(Cell::new(1))).unwrap();
+    drop(job);
     refused(&["train", "--resume", "full"], "full");
     place.ok(&["train", "--resume", "full"]);
     assert_same(&place, "whole", "full");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::place::{Place, assert_same};
 use serde_json::Value;
@@ -183,17 +183,7 @@ fn a_killed_sweep_started_again_gives_the_same_summary() {
 #[test]
 fn ctrl_c_ends_a_sweep_after_the_step_and_says_how_to_go_on() {
     let place = Place::new(6, 4);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nodal"));
-    command.args(sweep("out", &[])).current_dir(place.at(""));
-    let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let log = place.at("out").join("freeze-90_batch-3_fold-1/metrics.jsonl");
-    let begin = Instant::now();
-    while std::fs::metadata(&log).map_or(0, |about| about.len()) == 0 {
-        assert!(begin.elapsed() < Duration::from_secs(120), "no step within two minutes");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
+    let output = place.interrupted(&sweep("out", &[]), "out", "out/freeze-90_batch-3_fold-1");
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(130), "{said}");
     let last = said.lines().last().unwrap();
