@@ -3,14 +3,16 @@
  * normal = (z - mean)*inv_std, v = gamma*normal + beta: with ReLU y = max(v, 0), g = dy where v > 0, else 0; without y = v, g = dy.
  * Source: Ioffe and Szegedy, arXiv 1502.03167; torch.nn.BatchNorm2d in training mode.
  * z, dy, out views [N,C,H,W];  stats [2,C]: mean, then inv_std;  parameters [2,C]: gamma, then beta;  gradients [2,C]: theirs.
- * Grid (slices, C/4), block 256: a block has four channels and a slice of the pixels of all images, a thread every 256th of them.
+ * Grid (slices, C/8), block 256: a block has eight channels and a slice of the pixels of all images, a thread four of the channels
+ * and every 128th pixel, its neighbour the others.
  * Every pass is bound by memory, and reads each map once.
  * Order: sums are taken in float32 over RUN pixels of a thread and in float64 beyond: over threads and over slices by trees of one
  * shape, the slices by the block that comes last (an integer ticket tells), so the same bits come out on every run.
- * Shared: 512 bytes where there are sums.  Limits: C a multiple of 4, C/4 < 65536, N*H*W < 2^31, every [C] at a multiple of 16 bytes. */
+ * Shared: 1152 bytes where there are sums.  Limits: C a multiple of 8, C/8 < 65536, N*H*W < 2^31, every [C] at a multiple of 16 bytes. */
 #include "sum.cuh"
 
 #define THREADS 256
+#define PIXELS (THREADS / 2) /* of a block at a time */
 #define AHEAD 4 /* pixels that a thread has on the way */
 #define RUN 32  /* pixels of a thread whose sums are taken in float32 */
 
@@ -20,8 +22,8 @@ struct BatchNorm {
     float4* stats;
     float4* gradients;
     float* running;        /* [2,C]: mean, then variance */
-    double* partials;      /* [C/4][slices][8] when slices > 1 */
-    unsigned int* tickets; /* one a quad of channels; 0 before and after */
+    double* partials;      /* [C/8][slices][16] when slices > 1 */
+    unsigned int* tickets; /* one for eight channels; 0 before and after */
     double eps, momentum;
     int images, slice;     /* slice: pixels of a block */
     float floor;           /* 0 with ReLU; NaN, than which nothing is smaller, without */
@@ -35,13 +37,13 @@ struct Way {
 
 __device__ inline Way way_of(const BatchNorm& norm) {
     const int pixels = norm.z.h * norm.z.w, all = pixels * norm.images;
-    const int first = blockIdx.x * norm.slice + threadIdx.x;
+    const int first = blockIdx.x * norm.slice + threadIdx.x / 2;
     Way way;
     way.image = first / pixels;
     way.pixel = first % pixels;
-    way.left = (min((int)blockIdx.x * norm.slice + norm.slice, all) - first + THREADS - 1) / THREADS;
-    way.images = THREADS / pixels;
-    way.pixels = THREADS % pixels;
+    way.left = (min((int)blockIdx.x * norm.slice + norm.slice, all) - first + PIXELS - 1) / PIXELS;
+    way.images = PIXELS / pixels;
+    way.pixels = PIXELS % pixels;
     return way;
 }
 
@@ -54,9 +56,12 @@ __device__ inline void advance(Way& way, int pixels) {
     }
 }
 
-/* Where four channels of the pixel lie. */
+/* The thread's channels. */
+__device__ inline int own_c4() { return blockIdx.y * 2 + threadIdx.x % 2; }
+
+/* Where they lie in the pixel. */
 __device__ inline float4* quad_of(const MapView& map, const Way& way) {
-    return map.data + ((ptrdiff_t)way.image * map.image_stride + ((int)blockIdx.y * map.h * map.w + way.pixel));
+    return map.data + ((ptrdiff_t)way.image * map.image_stride + quad_at(own_c4(), way.pixel, map.h * map.w));
 }
 
 /* The values of four channels by which z becomes gamma*normal + beta, always in the same way. */
@@ -65,7 +70,7 @@ struct Affine {
 };
 
 __device__ inline Affine affine_of(const BatchNorm& norm) {
-    const int c4 = blockIdx.y, channels = norm.z.c4;
+    const int c4 = own_c4(), channels = norm.z.c4;
     const float4 gamma = __ldg(norm.parameters + c4);
     Affine affine;
     affine.mean = __ldg(norm.stats + c4);
@@ -89,21 +94,27 @@ __device__ inline float4 masked(float4 v, float4 dy, float floor) {
                        v.w <= floor ? 0.0f : dy.w);
 }
 
-/* Adds the block's eight sums over all its slices' blocks: thread i < 8 of the last block gets number i. Whether this is that block. */
+#define SUMS 16 /* two for each of eight channels */
+
+/* Of number i of them: its channel, and whether it is the second. */
+__device__ inline int channel_of(int i) { return i % 2 * 4 + i / 2 % 4; }
+__device__ inline bool is_second(int i) { return i >= SUMS / 2; }
+
+/* Adds the block's sums over all its slices' blocks: thread i < SUMS of the last block gets number i. Whether this is that block. */
 __device__ inline bool whole_sums(const BatchNorm& norm, double (&sums)[8], double& sum) {
-    sum = block_sums(sums);
+    sum = block_sums<8, 2>(sums);
     const int slices = gridDim.x;
     if (slices == 1) return true;
-    double* const own = norm.partials + (ptrdiff_t)blockIdx.y * slices * 8;
-    if (threadIdx.x < 8) own[blockIdx.x * 8 + threadIdx.x] = sum;
+    double* const own = norm.partials + (ptrdiff_t)blockIdx.y * slices * SUMS;
+    if (threadIdx.x < SUMS) own[blockIdx.x * SUMS + threadIdx.x] = sum;
     if (!is_last(norm.tickets + blockIdx.y, slices)) return false;
 #pragma unroll
     for (int i = 0; i < 8; i++) sums[i] = 0.0;
-    for (int slice = threadIdx.x; slice < slices; slice += THREADS) {
+    for (int slice = threadIdx.x / 2; slice < slices; slice += THREADS / 2) {
 #pragma unroll
-        for (int i = 0; i < 8; i++) sums[i] += own[slice * 8 + i];
+        for (int i = 0; i < 8; i++) sums[i] += own[slice * SUMS + i * 2 + threadIdx.x % 2];
     }
-    sum = block_sums(sums);
+    sum = block_sums<8, 2>(sums);
     return true;
 }
 
@@ -156,15 +167,15 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_forward_stats_f
             sums[4 + i] += fma((double)f[i], (double)r[i] + sum, (double)q[i]);
         }
     }
-    __shared__ double finals[8];
+    __shared__ double finals[SUMS];
     double sum;
     if (!whole_sums(norm, sums, sum)) return;
-    if (threadIdx.x < 8) finals[threadIdx.x] = sum;
+    if (threadIdx.x < SUMS) finals[threadIdx.x] = sum;
     __syncthreads();  /* both sums of a channel are there */
-    if (threadIdx.x >= 4) return;
-    const int channel = blockIdx.y * 4 + threadIdx.x, channels = norm.z.c4 * 4;
+    if (threadIdx.x >= SUMS / 2) return;
+    const int channel = blockIdx.y * 8 + channel_of(threadIdx.x), channels = norm.z.c4 * 4;
     const double count = (double)pixels * norm.images, mean = finals[threadIdx.x] / count;
-    const double difference = finals[4 + threadIdx.x] / count - mean * mean;
+    const double difference = finals[SUMS / 2 + threadIdx.x] / count - mean * mean;
     const double variance = difference < 0.0 ? 0.0 : difference;  /* NaN stays NaN */
     const double unbiased = variance * count / (count > 1.0 ? count - 1.0 : 1.0);
     float* const stats = reinterpret_cast<float*>(norm.stats) + channel;
@@ -215,10 +226,10 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_backward_sums_f
         for (int i = 0; i < 8; i++) sums[i] += (double)run[i];
     }
     double sum;
-    if (!whole_sums(norm, sums, sum) || threadIdx.x >= 8) return;
-    const int channel = blockIdx.y * 4 + threadIdx.x % 4, channels = norm.z.c4 * 4;
+    if (!whole_sums(norm, sums, sum) || threadIdx.x >= SUMS) return;
+    const int channel = blockIdx.y * 8 + channel_of(threadIdx.x), channels = norm.z.c4 * 4;
     float* const gradients = reinterpret_cast<float*>(norm.gradients) + channel;
-    if (threadIdx.x < 4) {
+    if (!is_second(threadIdx.x)) {
         gradients[channels] = (float)sum;
     } else {
         gradients[0] = (float)(sum * (double)reinterpret_cast<const float*>(norm.stats)[channels + channel]);
@@ -230,8 +241,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_backward_sums_f
 extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_backward_data_f32(const BatchNorm norm) {
     const Affine affine = affine_of(norm);
     const float share = -1.0f / ((float)(norm.z.h * norm.z.w) * (float)norm.images);
-    const float4 offset = __ldg(norm.gradients + norm.z.c4 + blockIdx.y) * share;
-    const float4 slope = __ldg(norm.gradients + blockIdx.y) * affine.inv_std * share;
+    const float4 offset = __ldg(norm.gradients + norm.z.c4 + own_c4()) * share;
+    const float4 slope = __ldg(norm.gradients + own_c4()) * affine.inv_std * share;
     Way way = way_of(norm);
     float4 z[AHEAD], dy[AHEAD];
     float4* to[AHEAD];

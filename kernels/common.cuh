@@ -1,9 +1,10 @@
 /* What all kernels share.
  *
  * Dimensions, height before width: input N C H W, filter K C R S, output N K P Q; stride_h, stride_w, pad_h, pad_w.
- * A feature map lies as [N][C/4][H][W][4]: a quad is the four channels of one pixel, one 128-bit access, and a view is a
- * run of quads of every image. Offsets within a map count quads. Every kernel takes one parameter, a struct by value that its
- * launcher in src/kernels fills field by field, in the same order. */
+ * A feature map lies as [N][C/8][H][W][8]: eight channels of a pixel are one sector of 32 bytes, the least that memory gives, so that
+ * no window, shift or stride reads a part of one. A quad is four of them, one 128-bit access, and a view is a run of quads of every
+ * image, from a sector on. Offsets within a map count quads; c4 numbers those of a pixel. Every kernel takes one parameter, a struct
+ * by value that its launcher in src/kernels fills field by field, in the same order. */
 #pragma once
 
 /* Part of a map: channels [first, first + c) of each of its images. */
@@ -13,6 +14,16 @@ struct MapView {
     int c4;            /* quads of channels */
     int h, w;
 };
+
+/* Where the quad c4 of a pixel lies in a map of so many pixels; that of the next pixel lies two further. */
+__device__ inline int quad_at(int c4, int pixel, int pixels) { return (c4 / 2 * pixels + pixel) * 2 + c4 % 2; }
+
+/* The quad that lies in place i. */
+struct Quad {
+    int c4, pixel;
+};
+
+__device__ inline Quad quad_in(int i, int pixels) { return {i / 2 / pixels * 2 + i % 2, i / 2 % pixels}; }
 
 /* max(x, 0); NaN stays NaN, which fmaxf would hide. */
 __device__ inline float relu(float x) { return x < 0.0f ? 0.0f : x; }

@@ -41,7 +41,7 @@ struct Conv2dProblem {
     int image_stride;   /* quads */
     int p, q, r, s;
     int stride_h, stride_w, pad_h, pad_w;
-    int y_plane, y_first, y_row, y_column; /* quads: a map of y, its first pixel, from one row and column to the next */
+    int y_plane, y_first, y_row, y_column; /* quads: eight channels of y, their first pixel, from one row and column to the next */
     int k4;             /* quads of output channels, all parts */
     int tiles_m, tiles_n;
     int slices, steps;  /* steps of one group in one slice */
@@ -56,28 +56,29 @@ struct Conv2dForward {
 };
 
 /* Column of a tile's shared rows at which pixel m stands: within 32 pixels, eight threads take four columns each and pixel
- * i*8 + t is column 4*t + i, so that for one i neighbouring threads write neighbouring pixels. */
-__device__ inline int column_of(int m) { return (m & ~31) | ((m & 7) << 2) | ((m >> 3) & 3); }
+ * i*8 + t is column 4*t + i, so that for one i neighbouring threads write neighbouring pixels. In the rows of the second quad of
+ * channels i ^ 2 takes the place of i, so that two lanes with the two quads of a pixel meet different banks. */
+__device__ inline int column_of(int m, int quad) { return (m & ~31) | ((m & 7) << 2) | (((m >> 3) & 3) ^ (quad * 2)); }
 
 template <int TM, int TN, int GROUPS>
 __device__ inline void conv2d_forward(const Conv2dForward& params) {
     constexpr int WARPS_N = TN / 32;
     constexpr int GROUP_THREADS = (TM / 64) * WARPS_N * 32;
     constexpr int THREADS = GROUP_THREADS * GROUPS;
-    constexpr int LOADS_X = 2 * TM / GROUP_THREADS;  /* quads of x a thread loads in one step */
-    constexpr int PIXELS_X = LOADS_X > 2 ? LOADS_X / 2 : 1;
-    constexpr int QUADS_X = LOADS_X / PIXELS_X;      /* of them, quads of one pixel: 1 or 2 */
-    constexpr int TERMS = 8 / LOADS_X;               /* added for each of those quads */
+    constexpr int PIXELS = GROUP_THREADS / 2;        /* two neighbouring threads load the two quads of a pixel, a sector */
+    constexpr int LOADS_X = TM / PIXELS;             /* quads of x a thread loads in one step */
+    constexpr int TERMS = 8 / LOADS_X;               /* added for each of them */
     constexpr int LOADS_W = 2 * TN / GROUP_THREADS;
     constexpr int ROW = TM + TN;                     /* floats of one term: pixels, then channels */
     constexpr int BUFFER = 8 * ROW;
     constexpr int ROWS = 8 / GROUPS;                 /* pixels a thread finishes, of its eight */
-    static_assert(GROUP_THREADS % TM == 0 || TM % GROUP_THREADS == 0, "whole pixels a thread");
+    static_assert(TM % PIXELS == 0 && PIXELS % 32 == 0, "whole rounds of pixels");
     static_assert(LOADS_W >= 1 && ROWS >= 1 && (GROUPS == 1 || GROUPS * 2 * BUFFER >= 32 * GROUP_THREADS),
                   "the groups' sums fit");
 
     __shared__ __align__(16) float shared[GROUPS * 2 * BUFFER];
-    __shared__ int pixel_image[TM], pixel_offset[TM];
+    __shared__ int pixel_image[TM], pixel_base[TM], pixel_offset[TM];
+    __shared__ unsigned int pixel_inside[TM]; /* filter rows that fall inside the map, a bit each; from bit 16 on, columns */
     __shared__ struct { int which, tile_n, tile_m, slice; } place;
 
     int block = blockIdx.x, which = 0;
@@ -102,46 +103,53 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
     const int plane = conv.h * conv.w_;
     const int first_step = (slice * GROUPS + group) * conv.steps;
     int c8 = first_step % conv.c8, tap_r = first_step / conv.c8 / conv.s, tap_s = first_step / conv.c8 % conv.s;
-    const int quad = QUADS_X == 2 ? 0 : thread / TM;
-    const int pixel = thread % TM;
-    int base[PIXELS_X];
-    unsigned int inside[PIXELS_X];  /* filter rows that fall inside the map, a bit each; from bit 16 on, columns */
+    const int quad = thread % 2;
+    const int pixel = thread / 2;
+    /* Where the tap (0, 0) reads, for as many pixels as registers are left; which of its quads is part of it, or of x. */
+    int base[LOADS_X];
+    const int quad_of_base = LOADS_X > 1 ? 0 : quad;
 #pragma unroll
-    for (int i = 0; i < PIXELS_X; i++) {
-        const int m = tile_m * TM + pixel + i * GROUP_THREADS;
+    for (int i = 0; i < LOADS_X; i++) {
+        const int m = tile_m * TM + pixel + i * PIXELS;
         const int image = m / (conv.p * conv.q), offset = m % (conv.p * conv.q);
         const int p = offset / conv.q, q = offset % conv.q;
         const int h = p * conv.stride_h - conv.pad_h, w = q * conv.stride_w - conv.pad_w;
-        base[i] = image * conv.image_stride + h * conv.w_ + w + quad * plane;
-        const unsigned int rows = (1u << min(max(conv.h - h, 0), conv.r)) - (1u << max(-h, 0));
-        const unsigned int columns = (1u << min(max(conv.w_ - w, 0), conv.s)) - (1u << max(-w, 0));
-        inside[i] = m < conv.pixels ? columns << 16 | rows : 0;
+        base[i] = image * conv.image_stride + (h * conv.w_ + w) * 2 + quad_of_base;
         if (group == 0 && quad == 0) {
-            pixel_image[pixel + i * GROUP_THREADS] = m < conv.pixels ? image : -1;
-            pixel_offset[pixel + i * GROUP_THREADS] = conv.y_first + p * conv.y_row + q * conv.y_column;
+            const unsigned int rows = (1u << min(max(conv.h - h, 0), conv.r)) - (1u << max(-h, 0));
+            const unsigned int columns = (1u << min(max(conv.w_ - w, 0), conv.s)) - (1u << max(-w, 0));
+            pixel_base[pixel + i * PIXELS] = base[i];
+            pixel_inside[pixel + i * PIXELS] = m < conv.pixels ? columns << 16 | rows : 0;
+            pixel_image[pixel + i * PIXELS] = m < conv.pixels ? image : -1;
+            pixel_offset[pixel + i * PIXELS] = conv.y_first + p * conv.y_row + q * conv.y_column;
         }
     }
+    __syncthreads();  /* all pixels are known */
     const float4* w = conv.w + ((size_t)tile_n * (conv.slices * GROUPS * conv.steps) + first_step) * (2 * TN) + thread;
     const float4* x;
-    bool valid[PIXELS_X];
+    bool valid[LOADS_X];
     auto point_at_tap = [&]() {
-        x = conv.x + (ptrdiff_t)(tap_r * conv.w_ + tap_s + c8 * 2 * plane);
+        x = conv.x + (ptrdiff_t)(tap_r * conv.w_ + tap_s + c8 * plane) * 2 + quad - quad_of_base;
 #pragma unroll
-        for (int i = 0; i < PIXELS_X; i++) valid[i] = (inside[i] >> tap_r) & (inside[i] >> 16 >> tap_s) & 1u;
+        for (int i = 0; i < LOADS_X; i++) {
+            const unsigned int inside = pixel_inside[pixel + i * PIXELS];
+            valid[i] = (inside >> tap_r) & (inside >> 16 >> tap_s) & 1u;
+        }
     };
     point_at_tap();
 
-    /* A step travels through registers, one quad of x a thread at a time; w comes with the first. */
-    float4 next_x, next_w[LOADS_W];
+    /* A step travels through registers, one quad of x a thread at a time; the quads of w come with the first of them. */
+    constexpr int EACH_W = LOADS_W > LOADS_X ? LOADS_W / LOADS_X : 1;
+    float4 next_x, next_w[EACH_W];
     auto load = [&](int i) {
         next_x = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-        if (valid[i / QUADS_X]) next_x = __ldg(x + (base[i / QUADS_X] + i % QUADS_X * plane));
-        if (i == 0) {
+        if (valid[i]) next_x = __ldg(x + (LOADS_X > 2 ? pixel_base[pixel + i * PIXELS] : base[i]));
 #pragma unroll
-            for (int j = 0; j < LOADS_W; j++) next_w[j] = __ldg(w + j * GROUP_THREADS);
-            w += 2 * TN;
+        for (int j = 0; j < EACH_W; j++) {
+            if (i * EACH_W + j < LOADS_W) next_w[j] = __ldg(w + (i * EACH_W + j) * GROUP_THREADS);
         }
         if (i == LOADS_X - 1) {
+            w += 2 * TN;
             x += 2 * plane;
             if (++c8 == conv.c8) {
                 c8 = 0;
@@ -156,19 +164,19 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
 
     constexpr int STORE_ROWS = GROUP_THREADS / (TN / 4);  /* rows of w that one round of the group's threads fills */
     float* const own = shared + group * (2 * BUFFER);
-    float* const store_x = own + quad * 4 * ROW + column_of(pixel);
+    float* const store_x = own + quad * 4 * ROW + column_of(pixel, quad);
     float* const store_w = own + TM + thread / (TN / 4) * ROW + thread % (TN / 4) * 4;
     auto store = [&](int i, int buffer) {
-        float* const to = store_x + buffer * BUFFER + i % QUADS_X * 4 * ROW + i / QUADS_X * GROUP_THREADS;
+        float* const to = store_x + buffer * BUFFER + i * PIXELS;
         to[0 * ROW] = next_x.x;
         to[1 * ROW] = next_x.y;
         to[2 * ROW] = next_x.z;
         to[3 * ROW] = next_x.w;
-        if (i == 0) {
 #pragma unroll
-            for (int j = 0; j < LOADS_W; j++) {
-                *reinterpret_cast<float4*>(store_w + buffer * BUFFER + j * STORE_ROWS * ROW) = next_w[j];
-            }
+        for (int j = 0; j < EACH_W; j++) {
+            const int round = i * EACH_W + j;
+            if (round >= LOADS_W) continue;
+            *reinterpret_cast<float4*>(store_w + buffer * BUFFER + round * STORE_ROWS * ROW) = next_w[j];
         }
     };
 
@@ -184,12 +192,13 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
             const float4 a1 = *reinterpret_cast<const float4*>(read_x + buffer * BUFFER + k * ROW + 32);
             const float4 b0 = *reinterpret_cast<const float4*>(read_w + buffer * BUFFER + k * ROW);
             const float4 b1 = *reinterpret_cast<const float4*>(read_w + buffer * BUFFER + k * ROW + 16);
-            const float a[8] = {a0.x, a0.y, a0.z, a0.w, a1.x, a1.y, a1.z, a1.w};
+            const float rows[8] = {a0.x, a0.y, a0.z, a0.w, a1.x, a1.y, a1.z, a1.w};
             const float b[8] = {b0.x, b0.y, b0.z, b0.w, b1.x, b1.y, b1.z, b1.w};
 #pragma unroll
             for (int i = 0; i < 8; i++) {
+                const float a = rows[k < 4 ? i : i ^ 2];  /* see column_of */
 #pragma unroll
-                for (int j = 0; j < 8; j++) sum[i][j] = fmaf(a[i], b[j], sum[i][j]);
+                for (int j = 0; j < 8; j++) sum[i][j] = fmaf(a, b[j], sum[i][j]);
             }
         }
     };
@@ -246,7 +255,7 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
         int part = 0;
         for (int i = 1; i < end.parts; i++) part = k4 >= end.part[i].first_quad ? i : part;
         const ConvPart& to = end.part[part];
-        float4* const out = to.y + (ptrdiff_t)(k4 - to.first_quad) * end.y_plane;
+        float4* const out = to.y + (ptrdiff_t)((k4 - to.first_quad) / 2) * end.y_plane + k4 % 2;
         float4 bias = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
         if (to.bias_relu) bias = __ldg(end.bias + k4);
 #pragma unroll

@@ -1,15 +1,15 @@
 /* conv2d_backward_weight_implicit_gemm_f32: the gradient of a convolution's filters as a matrix product.
  * dw[k,c,r,s] = sum_{n,p,q} dz[n,k,p,q] * x[n, c, p*stride_h - pad_h + r, q*stride_w - pad_w + s]; x is 0 outside.
  * Source: Chetlur et al., arXiv 1410.0759 (implicit GEMM); tiles as in kernels/conv2d.cu, split along the sum.
- * x a view [N,C,H,W] in, C a multiple of 4, or column pairs;  dz a view [N,K,P,Q] in, K a multiple of 4;  dw up to four arrays
+ * x a view [N,C,H,W] in, C a multiple of 8, or column pairs;  dz a view [N,K,P,Q] in, K a multiple of 8;  dw up to four arrays
  * [K_i,C,R,S], each for a range of k, overwritten.
  * One-dimensional grid: a block knows by its index its slice of the sum, k and columns. A column is a filter tap and a channel,
  * taps outside, channels inside. Block: 32 threads for each 32 k x 64 columns x group, eight by eight of them a thread.
  * The sum runs over steps of eight pixels (m = n*P*Q + p*Q + q). A quad is four channels of a pixel, so that a row of shared
  * memory is a pixel with TK k and TN columns, which float4 stores fill as they come; a thread loads the same quads of every eighth
- * pixel. A slice is shared out among GROUPS groups of warps. A tile's k and columns beyond the last are computed on the first quad
+ * pixel, its neighbour the others of the same sectors. A slice is shared out among GROUPS groups of warps. A tile's k and columns beyond the last are computed on the first quad
  * and not written. The step behind the sum's end adds zeros.
- * Shared: two buffers of 8*(TK + TN + 4) floats a group; after the loop the same memory carries the groups' sums.
+ * Shared: two buffers of 8*(TK + TN + 8) floats a group; after the loop the same memory carries the groups' sums.
  * Order: each group adds its pixels in order; groups are added in order; slices are added in order by the block that comes
  * last (an integer ticket tells), so the same bits come out on every run. Limits: fewer than 2^31 quads in a map. */
 #include "tiles.cuh"
@@ -31,7 +31,7 @@ struct Conv2dBackwardWeight {
     int pixels;            /* N*P*Q */
     int h, w;              /* of x; with column pairs w counts pairs */
     int c, c4;             /* channels of dw, and quads of x that one tap reads */
-    int pairs;             /* x holds column pairs: tap s reads map s % 2 at column s / 2 */
+    int pairs;             /* x holds column pairs: tap s reads the quad s % 2 of column s / 2 */
     int x_image, dz_image; /* quads from one image to the next */
     int p, q, r, s;
     int stride_h, stride_w, pad_h, pad_w;
@@ -56,7 +56,7 @@ __device__ inline void conv2d_backward_weight(const Conv2dBackwardWeight& conv) 
     constexpr int LOADS = LOADS_Z + LOADS_X;
     constexpr int ROUNDS = (LOADS + 1) / 2;          /* two quads at a time travel through registers */
     constexpr int QUADS = GROUP_THREADS / 8;         /* from one of a thread's quads to its next */
-    constexpr int ROW = TK + TN + 4;                 /* floats of one pixel: k, columns; four keep eight rows in different banks */
+    constexpr int ROW = TK + TN + 8;                 /* floats of one pixel: k, columns; eight keep four rows in different banks */
     constexpr int BUFFER = 8 * ROW;
     constexpr int ROWS = 8 / GROUPS;                 /* columns a thread finishes, of its eight */
     static_assert(LOADS_Z >= 1 && LOADS_X >= 1 && ROWS >= 1, "whole quads a thread");
@@ -78,8 +78,8 @@ __device__ inline void conv2d_backward_weight(const Conv2dBackwardWeight& conv) 
     const int lane_n = lane / 2 % 8, lane_k = lane / 16 * 2 + lane % 2;
 
     /* This thread's pixel, and where its quads of dz and x lie. */
-    const int quad = thread / 8;
-    const int m = (slice * GROUPS + group) * conv.steps * 8 + thread % 8;
+    const int quad = thread / 16 * 2 + thread % 2, pixel = thread / 2 % 8;
+    const int m = (slice * GROUPS + group) * conv.steps * 8 + pixel;
     int left = conv.pixels - m;  /* positive while there is a pixel */
     const int image = m / (conv.p * conv.q), offset = m % (conv.p * conv.q);
     int row = offset / conv.q * conv.stride_h, column = offset % conv.q * conv.stride_w;
@@ -87,7 +87,7 @@ __device__ inline void conv2d_backward_weight(const Conv2dBackwardWeight& conv) 
 #pragma unroll
     for (int i = 0; i < LOADS_Z; i++) {
         const int k4 = tile_k * (TK / 4) + quad + i * QUADS;
-        z[i] = image * conv.dz_image + offset + (k4 < conv.k4 ? k4 : 0) * (conv.p * conv.q);
+        z[i] = image * conv.dz_image + quad_at(k4 < conv.k4 ? k4 : 0, offset, conv.p * conv.q);
     }
 #pragma unroll
     for (int i = 0; i < LOADS_X; i++) {
@@ -96,8 +96,8 @@ __device__ inline void conv2d_backward_weight(const Conv2dBackwardWeight& conv) 
         const int s = tap % conv.s;
         tap_h[i] = tap / conv.s - conv.pad_h;
         tap_w[i] = (conv.pairs ? s / 2 : s) - conv.pad_w;
-        const int plane = conv.pairs ? s % 2 : column4 % conv.c4;
-        x[i] = image * conv.x_image + (plane * conv.h + row + tap_h[i]) * conv.w + column + tap_w[i];
+        const int c4 = conv.pairs ? s % 2 : column4 % conv.c4;
+        x[i] = image * conv.x_image + quad_at(c4, (row + tap_h[i]) * conv.w + column + tap_w[i], conv.h * conv.w);
     }
 
     float4 next[2];
@@ -128,7 +128,7 @@ __device__ inline void conv2d_backward_weight(const Conv2dBackwardWeight& conv) 
     };
 
     float* const own = shared + group * (2 * BUFFER);
-    float4* const store_to = reinterpret_cast<float4*>(own) + (thread % 8 * (ROW / 4) + quad);
+    float4* const store_to = reinterpret_cast<float4*>(own) + (pixel * (ROW / 4) + quad);
     auto store = [&](int i, int buffer) {
         const int first = i < LOADS_Z ? i * QUADS : TK / 4 + (i - LOADS_Z) * QUADS;
         store_to[buffer * (BUFFER / 4) + first] = next[i % 2];

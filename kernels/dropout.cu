@@ -31,10 +31,11 @@ __device__ inline uint4 philox(unsigned int counter, unsigned int key0, unsigned
 
 extern "C" __global__ void __launch_bounds__(256) dropout_f32(const Dropout dropout) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x, image = blockIdx.y;
-    const int own = dropout.y.c4 * dropout.y.h * dropout.y.w;
-    if (i >= own) return;
-    const uint4 bits =
-        philox((unsigned int)image * own + i, __ldg(dropout.controls + 5), __ldg(dropout.controls + 6));
+    const int pixels = dropout.y.h * dropout.y.w;
+    const Quad quad = quad_in(i, pixels);
+    if (quad.c4 >= dropout.y.c4) return;
+    const unsigned int counter = ((unsigned int)image * dropout.y.c4 + quad.c4) * pixels + quad.pixel;
+    const uint4 bits = philox(counter, __ldg(dropout.controls + 5), __ldg(dropout.controls + 6));
     const float4 x = __ldg(dropout.x.data + (ptrdiff_t)image * dropout.x.image_stride + i) * dropout.scale;
     dropout.y.data[(ptrdiff_t)image * dropout.y.image_stride + i] =
         make_float4(bits.x < dropout.limit ? x.x : 0.0f, bits.y < dropout.limit ? x.y : 0.0f,

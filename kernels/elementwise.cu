@@ -21,7 +21,7 @@ __device__ inline bool within(const MapView& map, int i) { return i < map.c4 * m
 extern "C" __global__ void __launch_bounds__(256) batch_norm_forward_f32(const Elementwise map) {
     const int i = own_quad(), image = blockIdx.y;
     if (!within(map.y, i)) return;
-    const int c4 = i / (map.y.h * map.y.w);
+    const int c4 = quad_in(i, map.y.h * map.y.w).c4;
     const float4 x = __ldg(map.x.data + (ptrdiff_t)image * map.x.image_stride + i);
     const float4 scale = __ldg(map.scale + c4), shift = __ldg(map.shift + c4);
     map.y.data[(ptrdiff_t)image * map.y.image_stride + i] =

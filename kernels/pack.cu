@@ -1,7 +1,7 @@
 /* pack_column_pairs_f32: images from NCHW into the layout that the first convolution reads.
- * y[n, w%2, h, w/2, c] = x[n,c,h,w] for c < C <= 4, 0 for the channels and the last column that x lacks.
- * x [N,C,H,W] in;  y [N, 2, H, ceil(W/2), 4], overwritten.
- * Grid (ceil(H*ceil(W/2) / 256), N), block 256: one thread, two neighbouring columns.  Shared: none.
+ * y[n,h,w,c] = x[n,c,h,w] for c < C <= 4, 0 for the channels and the last column that x lacks.
+ * x [N,C,H,W] in;  y [N, H, 2*ceil(W/2), 4], overwritten: two neighbouring columns are one pixel of eight channels.
+ * Grid (ceil(H*2*ceil(W/2) / 256), N), block 256: one thread, one pixel.  Shared: none.
  * x may lie in the host's memory.  Order: no atomics, the same bits on every run.  Limits: C*H*W < 2^31, N < 65536. */
 #include "common.cuh"
 
@@ -13,18 +13,14 @@ struct PackColumnPairs {
 
 extern "C" __global__ void __launch_bounds__(256) pack_column_pairs_f32(const PackColumnPairs pack) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x, image = blockIdx.y;
-    const int half = (pack.w + 1) / 2, pixels = pack.h * pack.w;
-    if (i >= pack.h * half) return;
-    const int h = i / half, w = i % half * 2;
+    const int width = (pack.w + 1) / 2 * 2, pixels = pack.h * pack.w;
+    if (i >= pack.h * width) return;
+    const int h = i / width, w = i % width;
     const float* const x = pack.x + (ptrdiff_t)image * pack.c * pixels + h * pack.w + w;
-    float even[4] = {}, odd[4] = {};
+    float value[4] = {};
 #pragma unroll
     for (int c = 0; c < 4; c++) {
-        if (c >= pack.c) break;
-        even[c] = __ldg(x + c * pixels);
-        if (w + 1 < pack.w) odd[c] = __ldg(x + c * pixels + 1);
+        if (c < pack.c && w < pack.w) value[c] = __ldg(x + c * pixels);
     }
-    float4* const y = pack.y + (ptrdiff_t)image * 2 * pack.h * half + i;
-    y[0] = make_float4(even[0], even[1], even[2], even[3]);
-    y[pack.h * half] = make_float4(odd[0], odd[1], odd[2], odd[3]);
+    pack.y[(ptrdiff_t)image * pack.h * width + i] = make_float4(value[0], value[1], value[2], value[3]);
 }

@@ -11,7 +11,7 @@ struct Pool2dForward {
 
 /* One output quad of one thread: where it lies and what its window covers. */
 struct Window {
-    const float4* x;  /* the channels' plane of the image */
+    const float4* x;  /* the channels' first pixel of the image; the next lies two further */
     float4* y;
     int c4, h0, w0;   /* first row and column of the window, possibly outside */
     bool none;        /* no output for this thread */
@@ -19,11 +19,12 @@ struct Window {
 
 __device__ inline Window window_of(const Pool2dForward& pool) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x, image = blockIdx.y;
-    const int pixels = pool.y.h * pool.y.w, c4 = i / pixels, p = i % pixels / pool.y.w, q = i % pool.y.w;
+    const Quad quad = quad_in(i, pool.y.h * pool.y.w);
+    const int p = quad.pixel / pool.y.w, q = quad.pixel % pool.y.w;
     Window window;
-    window.none = c4 >= pool.y.c4;
-    window.c4 = c4;
-    window.x = pool.x.data + (ptrdiff_t)image * pool.x.image_stride + (ptrdiff_t)c4 * pool.x.h * pool.x.w;
+    window.none = quad.c4 >= pool.y.c4;
+    window.c4 = quad.c4;
+    window.x = pool.x.data + (ptrdiff_t)image * pool.x.image_stride + quad_at(quad.c4, 0, pool.x.h * pool.x.w);
     window.y = pool.y.data + (ptrdiff_t)image * pool.y.image_stride + i;
     window.h0 = p * pool.stride_h - pool.pad_h;
     window.w0 = q * pool.stride_w - pool.pad_w;
@@ -45,7 +46,7 @@ extern "C" __global__ void __launch_bounds__(256) max_pool2d_forward_f32(const P
     float4 best = make_float4(least, least, least, least);
     for (int h = max(window.h0, 0); h < min(window.h0 + pool.r, pool.x.h); h++) {
         for (int w = max(window.w0, 0); w < min(window.w0 + pool.s, pool.x.w); w++) {
-            const float4 x = __ldg(window.x + h * pool.x.w + w);
+            const float4 x = __ldg(window.x + (h * pool.x.w + w) * 2);
             best = make_float4(larger(best.x, x.x), larger(best.y, x.y), larger(best.z, x.z), larger(best.w, x.w));
         }
     }
@@ -66,7 +67,7 @@ extern "C" __global__ void __launch_bounds__(256) avg_pool2d_forward_f32(const P
     const float inverse = 1.0f / (float)d;
     float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     for (int h = top; h < bottom; h++) {
-        for (int w = left; w < right; w++) sum = sum + __ldg(window.x + h * pool.x.w + w);
+        for (int w = left; w < right; w++) sum = sum + __ldg(window.x + (h * pool.x.w + w) * 2);
     }
     float4 mean = sum * inverse;
     if (pool.bias) mean = relu(mean + __ldg(pool.bias + window.c4));
@@ -87,10 +88,10 @@ struct GlobalAvgPool2dForward {
 extern "C" __global__ void __launch_bounds__(256) global_avg_pool2d_forward_f32(const GlobalAvgPool2dForward pool) {
     const int c4 = blockIdx.x * 32 + threadIdx.x / 8, image = blockIdx.y, part = threadIdx.x % 8;
     const int pixels = pool.x.h * pool.x.w;
-    const float4* const x = pool.x.data + (ptrdiff_t)image * pool.x.image_stride + (ptrdiff_t)c4 * pixels;
+    const float4* const x = pool.x.data + (ptrdiff_t)image * pool.x.image_stride + quad_at(c4, 0, pixels);
     float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     if (c4 < pool.x.c4) {
-        for (int i = part; i < pixels; i += 8) sum = sum + __ldg(x + i);
+        for (int i = part; i < pixels; i += 8) sum = sum + __ldg(x + i * 2);
     }
 #pragma unroll
     for (int apart = 4; apart > 0; apart /= 2) {

@@ -16,24 +16,25 @@ struct Pool2dBackward {
 struct Pixel {
     int c4, h, w, p0, p1, q0, q1;
     float4* dx;
-    const float4* dy; /* the channels' plane */
+    const float4* dy; /* the channels' first window; the next lies two further */
     bool none;        /* nothing for this thread */
 };
 
 __device__ inline int first_window(int i, int pad, int size, int stride) { return max(i + pad - size + stride, 0) / stride; }
 
 __device__ inline Pixel pixel_of(const Pool2dBackward& pool) {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x, image = blockIdx.y, pixels = pool.dx.h * pool.dx.w;
+    const int i = blockIdx.x * blockDim.x + threadIdx.x, image = blockIdx.y;
+    const Quad quad = quad_in(i, pool.dx.h * pool.dx.w);
     Pixel pixel;
-    pixel.c4 = i / pixels;
-    pixel.h = i % pixels / pool.dx.w;
-    pixel.w = i % pool.dx.w;
+    pixel.c4 = quad.c4;
+    pixel.h = quad.pixel / pool.dx.w;
+    pixel.w = quad.pixel % pool.dx.w;
     pixel.p0 = first_window(pixel.h, pool.pad_h, pool.r, pool.stride_h);
     pixel.q0 = first_window(pixel.w, pool.pad_w, pool.s, pool.stride_w);
     pixel.p1 = min((pixel.h + pool.pad_h) / pool.stride_h, pool.dy.h - 1);
     pixel.q1 = min((pixel.w + pool.pad_w) / pool.stride_w, pool.dy.w - 1);
     pixel.dx = pool.dx.data + (ptrdiff_t)image * pool.dx.image_stride + i;
-    pixel.dy = pool.dy.data + (ptrdiff_t)image * pool.dy.image_stride + (ptrdiff_t)pixel.c4 * pool.dy.h * pool.dy.w;
+    pixel.dy = pool.dy.data + (ptrdiff_t)image * pool.dy.image_stride + quad_at(quad.c4, 0, pool.dy.h * pool.dy.w);
     pixel.none = pixel.c4 >= pool.dx.c4;
     return pixel;
 }
@@ -48,19 +49,21 @@ __device__ inline void look(float x, int tap, float& best, int& winner) {
     }
 }
 
-/* The taps r*S + s of the values that window number i of the image took, counted by channel quad, row and column: a byte a channel. */
+/* The taps r*S + s of the values that a window took, a byte a channel: of the quad that lies in place i of an image of dy. */
 __device__ inline unsigned int winners_of(const Pool2dBackward& pool, int i) {
-    const int q = i % pool.dy.w, p = i / pool.dy.w % pool.dy.h, c4 = i / (pool.dy.w * pool.dy.h);
-    const float4* const x = pool.x.data + (ptrdiff_t)blockIdx.y * pool.x.image_stride + (ptrdiff_t)c4 * pool.x.h * pool.x.w;
+    const Quad quad = quad_in(i, pool.dy.h * pool.dy.w);
+    const int p = quad.pixel / pool.dy.w, q = quad.pixel % pool.dy.w;
+    const float4* const x =
+        pool.x.data + (ptrdiff_t)blockIdx.y * pool.x.image_stride + quad_at(quad.c4, 0, pool.x.h * pool.x.w);
     const int h0 = p * pool.stride_h - pool.pad_h, w0 = q * pool.stride_w - pool.pad_w;
     const int top = max(h0, 0), bottom = min(h0 + pool.r, pool.x.h);
     const int left = max(w0, 0), right = min(w0 + pool.s, pool.x.w);
-    float4 best = __ldg(x + top * pool.x.w + left);
+    float4 best = __ldg(x + (top * pool.x.w + left) * 2);
     int first = (top - h0) * pool.s + left - w0;
     int winner_x = first, winner_y = first, winner_z = first, winner_w = first;
     for (int h = top; h < bottom; h++) {
         for (int w = left; w < right; w++) {
-            const float4 next = __ldg(x + h * pool.x.w + w);
+            const float4 next = __ldg(x + (h * pool.x.w + w) * 2);
             const int tap = (h - h0) * pool.s + w - w0;
             look(next.x, tap, best.x, winner_x);
             look(next.y, tap, best.y, winner_y);
@@ -74,18 +77,19 @@ __device__ inline unsigned int winners_of(const Pool2dBackward& pool, int i) {
 /* max_pool2d_backward_f32: dx[n,c,h,w] = sum of dy[n,c,p,q] over the windows in which (h, w) holds the first largest x in reading
  * order, or the last NaN.  Source: torch.nn.MaxPool2d, floor mode; padding never wins.
  * x a view [N,C,H,W], dy a view [N,C,P,Q] in;  dx a view [N,C,H,W], overwritten, or added to.
- * A block's 256 pixels lie one behind the other, and so do the rows of windows that cover them: the block first finds what each of
+ * A block's 128 pixels lie one behind the other, and so do the rows of windows that cover them: the block first finds what each of
  * these windows took, then every thread looks up the windows that cover its pixel, in as many rounds as MAX_WINDOWS makes it.
  * Shared: 4096 bytes.  Limits: R*S <= 256. */
 extern "C" __global__ void __launch_bounds__(256) max_pool2d_backward_f32(const Pool2dBackward pool) {
     __shared__ unsigned int winners[MAX_WINDOWS];
     const Pixel pixel = pixel_of(pool);
-    const int plane = pool.dy.h * pool.dy.w, pixels = pool.dx.h * pool.dx.w;
+    const int windows = pool.dy.h * pool.dy.w, pixels = pool.dx.h * pool.dx.w;
     /* From the first row of windows of the block's first pixel to the last row of its last pixel. */
     const int i0 = blockIdx.x * blockDim.x, i1 = min(i0 + (int)blockDim.x, pool.dx.c4 * pixels) - 1;
-    const int p0 = first_window(i0 % pixels / pool.dx.w, pool.pad_h, pool.r, pool.stride_h);
-    const int p1 = min((i1 % pixels / pool.dx.w + pool.pad_h) / pool.stride_h, pool.dy.h - 1);
-    const int begin = i0 / pixels * plane + p0 * pool.dy.w, end = i1 / pixels * plane + (p1 + 1) * pool.dy.w;
+    const Quad quad0 = quad_in(i0, pixels), quad1 = quad_in(i1, pixels);
+    const int p0 = first_window(quad0.pixel / pool.dx.w, pool.pad_h, pool.r, pool.stride_h);
+    const int p1 = min((quad1.pixel / pool.dx.w + pool.pad_h) / pool.stride_h, pool.dy.h - 1);
+    const int begin = quad_at(quad0.c4, p0 * pool.dy.w, windows), end = quad_at(quad1.c4, (p1 + 1) * pool.dy.w - 1, windows) + 1;
     float4 sum = zero4();
     if (pool.accumulate && !pixel.none) sum = *pixel.dx;
     for (int first = begin; first < end; first += MAX_WINDOWS) {
@@ -96,11 +100,11 @@ extern "C" __global__ void __launch_bounds__(256) max_pool2d_backward_f32(const 
         if (pixel.none) continue;
         for (int p = pixel.p0; p <= pixel.p1; p++) {
             for (int q = pixel.q0; q <= pixel.q1; q++) {
-                const int i = pixel.c4 * plane + p * pool.dy.w + q - first;
+                const int i = quad_at(pixel.c4, p * pool.dy.w + q, windows) - first;
                 if (i < 0 || i >= count) continue;
                 const unsigned int tap = (pixel.h + pool.pad_h - p * pool.stride_h) * pool.s + pixel.w + pool.pad_w - q * pool.stride_w;
                 const unsigned int winner = winners[i];
-                const float4 dy = __ldg(pixel.dy + p * pool.dy.w + q);
+                const float4 dy = __ldg(pixel.dy + (p * pool.dy.w + q) * 2);
                 sum.x += (winner & 255) == tap ? dy.x : 0.0f;
                 sum.y += (winner >> 8 & 255) == tap ? dy.y : 0.0f;
                 sum.z += (winner >> 16 & 255) == tap ? dy.z : 0.0f;
@@ -123,7 +127,7 @@ extern "C" __global__ void __launch_bounds__(256) avg_pool2d_backward_f32(const 
         for (int q = pixel.q0; q <= pixel.q1; q++) {
             const int w0 = q * pool.stride_w - pool.pad_w, columns = min(w0 + pool.s, pool.dx.w) - max(w0, 0);
             const int d = pool.include_padding ? pool.r * pool.s : rows * columns;
-            sum = sum + __ldg(pixel.dy + p * pool.dy.w + q) * (1.0f / (float)d);
+            sum = sum + __ldg(pixel.dy + (p * pool.dy.w + q) * 2) * (1.0f / (float)d);
         }
     }
     *pixel.dx = sum;
@@ -133,7 +137,7 @@ extern "C" __global__ void __launch_bounds__(256) avg_pool2d_backward_f32(const 
  * dy a view [N,C,1,1] in;  dx a view [N,C,H,W], overwritten. */
 extern "C" __global__ void __launch_bounds__(256) global_avg_pool2d_backward_f32(const Pool2dBackward pool) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x, image = blockIdx.y, pixels = pool.dx.h * pool.dx.w;
-    const int c4 = i / pixels;
+    const int c4 = quad_in(i, pixels).c4;
     if (c4 >= pool.dx.c4) return;
     const float4 dy = __ldg(pool.dy.data + (ptrdiff_t)image * pool.dy.image_stride + c4);
     pool.dx.data[(ptrdiff_t)image * pool.dx.image_stride + i] = dy * (1.0f / (float)pixels);

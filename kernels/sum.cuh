@@ -3,12 +3,12 @@
 
 #include "common.cuh"
 
-/* Sums of a block of 256 threads, of EACH doubles a thread (1, 2, 4 or 8): thread i < EACH gets sum number i, others nothing that
- * counts. A warp halves what its lanes carry while it adds, so that float64, of which GPUs have little, adds each value about once.
- * Shared: EACH doubles a warp.  Order: a tree over lanes, then warps in order. */
-template <int EACH>
+/* Sums of a block of 256 threads, of EACH doubles a thread (1, 2, 4 or 8), in SETS sets (1 or 2) that neighbouring threads take in
+ * turn: thread i < EACH*SETS gets sum number i / SETS of set i % SETS, others nothing that counts. A warp halves what its lanes carry while it adds, so that float64, of which GPUs have little, adds each value about once.
+ * Shared: EACH*SETS doubles a warp.  Order: a tree over lanes, then warps in order. */
+template <int EACH, int SETS = 1>
 __device__ inline double block_sums(double (&values)[EACH]) {
-    __shared__ double warps[8][EACH];
+    __shared__ double warps[8][EACH * SETS];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     int apart = 16;
 #pragma unroll
@@ -22,13 +22,13 @@ __device__ inline double block_sums(double (&values)[EACH]) {
             values[i] = keep + __shfl_xor_sync(~0u, give, apart);
         }
     }
-    for (; apart > 0; apart /= 2) values[0] += __shfl_xor_sync(~0u, values[0], apart);
-    constexpr int LANES = 32 / EACH;  /* that carry the same sum */
+    for (; apart >= SETS; apart /= 2) values[0] += __shfl_xor_sync(~0u, values[0], apart);
+    constexpr int LANES = 32 / EACH;  /* that carry the same sum, of any set */
     __syncthreads();                  /* nobody reads sums of before */
-    if (lane % LANES == 0) warps[warp][lane / LANES] = values[0];
+    if (lane % LANES < SETS) warps[warp][lane / LANES * SETS + lane % LANES] = values[0];
     __syncthreads();  /* all warps' sums are there */
     double sum = 0.0;
-    if (threadIdx.x < EACH) {
+    if (threadIdx.x < EACH * SETS) {
 #pragma unroll
         for (int i = 0; i < 8; i++) sum += warps[i][threadIdx.x];
     }

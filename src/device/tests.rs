@@ -451,7 +451,7 @@ fn probabilities() {
 #[test]
 fn images_are_packed_in_column_pairs() {
     for (device, (h, w)) in devices().into_iter().flat_map(|d| [(d.clone(), (5, 8)), (d, (6, 9))]) {
-        if device.target().layout != Layout::Blocked4 {
+        if device.target().layout != Layout::Blocked8 {
             continue;
         }
         let shape = MapShape { c: 3, h, w };

@@ -17,6 +17,9 @@ pub(super) const DATA: Kernel = kernel("batch_norm_backward_data_f32");
 
 const THREADS: usize = 256;
 
+/// That a thread block takes at a time.
+const PIXELS: usize = THREADS / 2;
+
 /// What one of the kernels reads and writes.
 struct Pass {
     kernel: Kernel,
@@ -79,12 +82,11 @@ impl Pass {
     }
 }
 
-/// Whether the kernels can compute `op`, a pass of batch norm: quads of channels everywhere.
+/// Whether the kernels can compute `op`, a pass of batch norm: arrays of channels at whole quads.
 pub(super) fn fits(op: &TrainOp) -> bool {
-    let quads = |view: View| view.channel.is_multiple_of(4) && view.channels.is_multiple_of(4);
     Pass::of(op).is_some_and(|pass| {
-        let others = [pass.dy, pass.out, pass.parameters, pass.gradients, pass.running];
-        [pass.z, pass.stats].into_iter().chain(others.into_iter().flatten()).all(quads)
+        let others = [pass.parameters, pass.gradients, pass.running].into_iter().flatten();
+        others.chain([pass.stats]).all(|view| view.channel.is_multiple_of(4))
     })
 }
 
@@ -94,7 +96,7 @@ pub(super) fn launch(program: &Program, op: &TrainOp, images: usize) -> Option<L
     let gpu = program.options.target.gpu.as_ref()?;
     let map = |view| MapView::new(program, view, images);
     let z = map(pass.z);
-    let quads = z.shape.c / 4;
+    let blocks = z.shape.c / 8;
     let slices = pass.cut.map_or_else(|| map_slices(program, gpu, pass.z), |cut| cut.slices);
     let sliced = pass.cut.filter(|_| slices > 1);
     let array = |view: Option<View>| view.map(|view| whole(program, view));
@@ -107,9 +109,9 @@ pub(super) fn launch(program: &Program, op: &TrainOp, images: usize) -> Option<L
         .pointer(array(pass.gradients))
         .pointer(array(pass.running))
         .pointer(array(sliced.and_then(|cut| cut.workspace)))
-        .pointer(sliced.and_then(|cut| tickets(program, cut.first_ticket, quads)))
+        .pointer(sliced.and_then(|cut| tickets(program, cut.first_ticket, blocks)))
         .doubles([BATCH_NORM_EPS, f64::from(pass.momentum)])
-        .ints([images, (images * z.shape.h * z.shape.w).div_ceil(slices).next_multiple_of(THREADS)])
+        .ints([images, (images * z.shape.h * z.shape.w).div_ceil(slices).next_multiple_of(PIXELS)])
         .floats([if pass.relu { 0.0 } else { f32::NAN }]);
-    Some(parameters.launch(pass.kernel, [slices, quads, 1]))
+    Some(parameters.launch(pass.kernel, [slices, blocks, 1]))
 }

@@ -48,7 +48,6 @@ pub(super) fn fits(program: &Program, group: &Conv2dGroup) -> bool {
             && conv.window.padding.0 <= r
             && conv.window.padding.1 <= s
             && conv.parts.len() <= MAX_PARTS
-            && conv.outputs().all(|view| view.channels.is_multiple_of(4) && view.channel.is_multiple_of(4))
     };
     TILES.contains(&group.tile) && group.convs.len() <= MAX_GROUP && group.convs.iter().all(conv)
 }
@@ -197,7 +196,7 @@ fn problem(
         .pointer(tickets)
         .ints([first.1, images * p * q, x.shape.h, w, c8, x.image_stride, p, q, r, s])
         .ints([stride.0, stride_w, pad.0, pad.1])
-        .ints([y.h * y.w, row * y.w + column, down * y.w, right])
+        .ints([y.h * y.w, row * y.w + column, down * y.w, right].map(|pixels| 2 * pixels))
         .ints([k / 4, m, n, tiling.slices, tiling.steps, conv.parts.len()]);
     let mut quad = 0;
     conv.parts.iter().fold(parameters, |parameters, part| {

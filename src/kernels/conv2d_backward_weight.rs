@@ -25,17 +25,12 @@ pub(super) fn kernel(tile: (usize, usize)) -> Kernel {
 }
 
 /// Whether the kernels can compute the gradient of the filters of `conv`.
-pub(super) fn fits(program: &Program, conv: &Conv2d, dz: View, cut: &WeightCut) -> bool {
+pub(super) fn fits(program: &Program, conv: &Conv2d, cut: &WeightCut) -> bool {
     let channels = match column_pairs(program, conv) {
         true => conv.window.stride.1 == 2 && conv.window.padding.1 == 0,
-        false => conv.input.channels.is_multiple_of(4) && conv.input.channel.is_multiple_of(4),
+        false => true,
     };
-    channels
-        && conv.parts.len() <= MAX_PARTS
-        && conv.outputs().all(|view| view.channels.is_multiple_of(4))
-        && dz.channels.is_multiple_of(4)
-        && dz.channel.is_multiple_of(4)
-        && WEIGHT_TILES.contains(&cut.tile)
+    channels && conv.parts.len() <= MAX_PARTS && WEIGHT_TILES.contains(&cut.tile)
 }
 
 /// dW of `conv` from the first `images` images.
@@ -57,13 +52,13 @@ pub(super) fn launch(
     let steps = weight_steps(program, conv, cut, images);
     // Eight pixels further: images, rows and columns; and what a row's and an image's end add.
     let (next_n, next_p, next_q) = (STEP_PIXELS / (p * q), STEP_PIXELS / q % p, STEP_PIXELS % q);
-    let next_x = next_n * x.image_stride + next_p * stride_h * w + next_q * stride_w;
-    let next_dz = next_n * dz.image_stride + next_p * q + next_q;
+    let next_x = next_n * x.image_stride + 2 * (next_p * stride_h * w + next_q * stride_w);
+    let next_dz = next_n * dz.image_stride + 2 * (next_p * q + next_q);
     let difference = |a: usize, b: usize| a.wrapping_sub(b);
     let ends = [
-        difference(stride_h * w, q * stride_w),
-        difference(x.image_stride, p * stride_h * w),
-        difference(dz.image_stride, p * q),
+        difference(2 * stride_h * w, 2 * q * stride_w),
+        difference(x.image_stride, 2 * p * stride_h * w),
+        difference(dz.image_stride, 2 * p * q),
     ];
     let partials = cut.workspace.map(|view| whole(program, view));
     let tickets = tickets(program, cut.first_ticket, m * n).filter(|_| cut.slices > 1);

@@ -14,7 +14,7 @@ pub(super) fn constants(normalization: &Normalization) -> Vec<f32> {
     }
 }
 
-/// The crops of the program's input to y [N, 2, H, ⌈W/2⌉, 4].
+/// The crops of the program's input to y [N, H, 2·⌈W/2⌉, 4].
 pub(super) fn launch(normalization: &Normalization, y: MapView, constants: usize) -> Launch {
     let (h, w) = (y.shape.h, y.shape.w);
     let image_bytes = crop_bytes(y.shape);
@@ -31,5 +31,5 @@ pub(super) fn launch(normalization: &Normalization, y: MapView, constants: usize
         .floats([normalization.divisor])
         .floats(mean_of)
         .floats(normalization.scale)
-        .launch(CROP, grid(h * w.div_ceil(2), y.images))
+        .launch(CROP, grid(h * w.next_multiple_of(2), y.images))
 }

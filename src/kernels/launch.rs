@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use super::parameters::MapView;
 use super::{conv2d, crop, elementwise, linear, pack, pool2d, softmax, train};
 use crate::error::{Error, Result};
-use crate::program::{Program, StepOp};
+use crate::program::{Layout, Program, StepOp, View};
 use crate::weights::Weights;
 
 /// A kernel: an `extern "C"` function of `kernels/MODULE.cu`.
@@ -162,7 +162,16 @@ impl Launches {
     fn check(&self, step: usize) -> Result<()> {
         let name = &self.program.steps[step].name;
         let refuse = |what: &str| Err(problem(&format!("{name}: {what}")));
-        match &self.program.steps[step].op {
+        let broken = |view: &View| {
+            self.program.buffers[view.buffer].layout == Layout::Blocked8
+                && self.program.buffers[view.buffer].role.is_per_image()
+                && !(view.channel.is_multiple_of(8) && view.channels.is_multiple_of(8))
+        };
+        let own = &self.program.steps[step];
+        if own.inputs().iter().chain(&own.outputs()).any(broken) {
+            return refuse("the kernels take maps by eight channels only");
+        }
+        match &own.op {
             StepOp::Conv2d(_) => return refuse("the program was lowered for another device"),
             StepOp::Train(op) => {
                 if let Some(why) = train::refusal(&self.program, op) {

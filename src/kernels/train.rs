@@ -17,8 +17,8 @@ pub(super) fn refusal(program: &Program, op: &TrainOp) -> Option<&'static str> {
             Some("more convolutions that learn than the packing kernel takes")
         }
         TrainOp::PackFilters { .. } => None,
-        TrainOp::Conv2dBackwardWeight { conv, dz, cut: Some(cut), .. } => {
-            let fits = conv2d_backward_weight::fits(program, conv, *dz, cut);
+        TrainOp::Conv2dBackwardWeight { conv, cut: Some(cut), .. } => {
+            let fits = conv2d_backward_weight::fits(program, conv, cut);
             (!fits).then_some("the kernels of filter gradients do not take this shape")
         }
         TrainOp::Conv2dBackwardWeight { cut: None, .. } | TrainOp::GradientNorm { cut: None, .. } => {
@@ -27,9 +27,8 @@ pub(super) fn refusal(program: &Program, op: &TrainOp) -> Option<&'static str> {
         TrainOp::BatchNormStats { .. }
         | TrainOp::Normalize { .. }
         | TrainOp::NormalizeSums { .. }
-        | TrainOp::NormalizeBackward { .. } => {
-            (!batch_norm::fits(op)).then_some("the kernels of batch norm take quads of channels only")
-        }
+        | TrainOp::NormalizeBackward { .. } => (!batch_norm::fits(op))
+            .then_some("the kernels of batch norm take arrays at multiples of four only"),
         TrainOp::LinearBackward { input, parameters, gradients, .. } => {
             let fits = input.channels.is_multiple_of(4) && aligned(&[parameters[0], gradients[0]]);
             (!fits).then_some("the kernel of the last layer takes weights at multiples of four only")

@@ -237,7 +237,7 @@ impl Lowering<'_> {
         let (network, options) = (self.network, self.options);
         let (name, shape) = (network.layers[layer].name.as_str(), network.layers[layer].output);
         // Features lie as they are: a map of one pixel.
-        let packed = options.target.layout == Layout::Blocked4 && shape.c <= 4;
+        let packed = options.target.layout == Layout::Blocked8 && shape.c <= 4;
         let (read, first) = match &options.input {
             Input::Values => (Layout::Nchw, if packed { Some(Layout::ColumnPairs) } else { None }),
             Input::Crops(_) => (Layout::Crops, Some(if packed { Layout::ColumnPairs } else { Layout::Nchw })),

@@ -48,10 +48,10 @@ pub enum Layout {
     Nchw,
     /// N, C/16, H, W, 16; sixteen channels of one pixel are contiguous.
     Blocked16,
-    /// N, C/4, H, W, 4; four channels of one pixel are contiguous.
-    Blocked4,
-    /// N, 2, H, ⌈W/2⌉, 4 for up to four channels, the missing ones 0: the even columns, then the odd. A convolution of
-    /// horizontal stride 2 reads it as one of stride 1 over eight channels, with half the taps in a row.
+    /// N, C/8, H, W, 8; eight channels of one pixel are contiguous.
+    Blocked8,
+    /// N, H, 2·⌈W/2⌉, 4 for up to four channels, the missing ones 0. A convolution of horizontal stride 2 reads it as one of
+    /// stride 1 over eight channels, those of two neighbouring columns, with half the taps in a row.
     ColumnPairs,
     /// One [`Crop`] an image, as its file has it, in room for 3·H·W float32.
     Crops,
@@ -61,7 +61,7 @@ impl Layout {
     /// Values that `shape` takes for one image, padding included.
     pub fn values(self, shape: MapShape) -> usize {
         match self {
-            Layout::Nchw | Layout::Blocked16 | Layout::Blocked4 => shape.elements(),
+            Layout::Nchw | Layout::Blocked16 | Layout::Blocked8 => shape.elements(),
             Layout::ColumnPairs => 8 * shape.h * shape.w.div_ceil(2),
             Layout::Crops => crop_bytes(shape) / size_of::<f32>(),
         }
@@ -72,9 +72,9 @@ impl Layout {
         let blocked = |lanes: usize| (c / lanes * shape.h * shape.w + h * shape.w + w) * lanes + c % lanes;
         match self {
             Layout::Nchw | Layout::Crops => blocked(1),
-            Layout::Blocked4 => blocked(4),
+            Layout::Blocked8 => blocked(8),
             Layout::Blocked16 => blocked(16),
-            Layout::ColumnPairs => ((w % 2 * shape.h + h) * shape.w.div_ceil(2) + w / 2) * 4 + c,
+            Layout::ColumnPairs => (h * shape.w.next_multiple_of(2) + w) * 4 + c,
         }
     }
 }
@@ -96,9 +96,9 @@ impl Target {
         Target { layout: Layout::Blocked16, alignment_bytes: 64, gpu: None }
     }
 
-    /// A GPU: four float32 are one 128-bit access.
+    /// A GPU: eight float32 are one sector of memory.
     pub fn gpu(gpu: Gpu) -> Self {
-        Target { layout: Layout::Blocked4, alignment_bytes: 256, gpu: Some(gpu) }
+        Target { layout: Layout::Blocked8, alignment_bytes: 256, gpu: Some(gpu) }
     }
 }
 

@@ -20,14 +20,14 @@ pub struct SumCut {
 /// Thread blocks of a launch for each multiprocessor, which holds about half of them at once.
 const BLOCKS: usize = 16;
 
-/// Pixels of a thread block at least: eight of each thread.
-const MIN_PIXELS: usize = 2048;
+/// Pixels of a thread block at least: eight of each pair of threads.
+const MIN_PIXELS: usize = 1024;
 
 /// Values of a thread block at least.
 const MIN_VALUES: usize = 4096;
 
-/// Sums of four channels, in 32-bit values: two each, in float64.
-const QUAD_SUMS: usize = 16;
+/// Sums of eight channels, in 32-bit values: two each, in float64.
+const BLOCK_SUMS: usize = 32;
 
 /// Gives every sum its slices, with counters that follow the first `tickets`.
 pub(super) fn cut(program: &mut Program, gpu: &Gpu, tickets: &mut usize) {
@@ -36,7 +36,7 @@ pub(super) fn cut(program: &mut Program, gpu: &Gpu, tickets: &mut usize) {
         let StepOp::Train(op) = &mut step.op else { continue };
         let (cut, slices, sums, values) = match op {
             TrainOp::BatchNormStats { input, cut, .. } | TrainOp::NormalizeSums { input, cut, .. } => {
-                (cut, map_slices(program, gpu, *input), input.channels / 4, QUAD_SUMS)
+                (cut, map_slices(program, gpu, *input), input.channels / 8, BLOCK_SUMS)
             }
             TrainOp::GradientNorm { gradients, cut, .. } => {
                 let slices = gradients.channels.div_ceil(MIN_VALUES).clamp(1, BLOCKS * gpu.multiprocessors);
@@ -54,9 +54,9 @@ pub(super) fn cut(program: &mut Program, gpu: &Gpu, tickets: &mut usize) {
     program.steps = steps;
 }
 
-/// Thread blocks that share out the pixels of four channels of `view`, images included.
+/// Thread blocks that share out the pixels of eight channels of `view`, images included.
 pub(crate) fn map_slices(program: &Program, gpu: &Gpu, view: View) -> usize {
     let MapShape { c, h, w } = program.shape(view);
     let pixels = program.options.batch * h * w;
-    (BLOCKS * gpu.multiprocessors).div_ceil((c / 4).max(1)).min(pixels.div_ceil(MIN_PIXELS)).max(1)
+    (BLOCKS * gpu.multiprocessors).div_ceil((c / 8).max(1)).min(pixels.div_ceil(MIN_PIXELS)).max(1)
 }
