@@ -69,8 +69,8 @@ impl Report<'_> {
                 "ms": step.estimate.us / 1e3, "bound": step.estimate.bound.to_string(),
                 "gflops": gflops, "share_of_peak": gflops / peak, "blocks": step.work().blocks,
                 "loop_fma_share": step.loop_fma_share, "loop_bank_conflicts": step.loop_bank_conflicts,
-                "sector_use": step.sector_use, "warp_instructions": step.work().instructions,
-                "global_sectors": step.work().global_sectors, "dram_bytes": step.work().dram_bytes,
+                "loop_extra_sectors": step.loop_extra_sectors, "sector_use": step.sector_use,
+                "warp_instructions": step.work().instructions, "global_sectors": step.work().global_sectors, "dram_bytes": step.work().dram_bytes,
             })
         };
         let (h, w) = self.program.network.size;

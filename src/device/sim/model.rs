@@ -34,6 +34,8 @@ pub struct Modelled {
     pub loop_fma_share: f64,
     /// Shared-memory wavefronts beyond those without a bank conflict, in its hottest loop.
     pub loop_bank_conflicts: u64,
+    /// Sectors of global memory beyond those that the bytes asked for would fill, in its hottest loop.
+    pub loop_extra_sectors: u64,
     /// Bytes asked for as a share of the sectors that global accesses touch.
     pub sector_use: f64,
 }
@@ -137,6 +139,7 @@ fn modelled(sim: &mut Sim, program: &Program, step: usize, card: &Card) -> Resul
         parts: sum.parts,
         loop_fma_share: sum.loop_fma_share,
         loop_bank_conflicts: sum.loop_bank_conflicts,
+        loop_extra_sectors: sum.loop_extra_sectors,
         sector_use: sum.sectors_least / sectors.max(1.0),
     })
 }
@@ -185,6 +188,7 @@ struct Sum {
     sectors_least: f64,
     loop_fma_share: f64,
     loop_bank_conflicts: u64,
+    loop_extra_sectors: u64,
     loop_weight: u64,
 }
 
@@ -218,6 +222,7 @@ impl Sum {
                 (self.loop_weight, self.loop_fma_share) = (weight, hot.fma_share());
             }
             self.loop_bank_conflicts += hot.shared_wavefronts - hot.shared_wavefronts_least;
+            self.loop_extra_sectors += hot.global_sectors - hot.global_sectors_least;
         }
         Ok(())
     }
