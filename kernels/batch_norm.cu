@@ -8,11 +8,12 @@
  * Every pass is bound by memory, and reads each map once.
  * Order: sums are taken in float32 over RUN pixels of a thread and in float64 beyond: over threads and over slices by trees of one
  * shape, the slices by the block that comes last (an integer ticket tells), so the same bits come out on every run.
- * Shared: 1152 bytes where there are sums.  Limits: C a multiple of 8, C/8 < 65536, N*H*W < 2^31, every [C] at a multiple of 16 bytes. */
+ * Shared: 1152 bytes where there are sums.  Limits: C a multiple of 8, C/8 < 65536, N*H*W < 2^31, every [C] at a multiple of 16
+ * bytes. */
 #include "sum.cuh"
 
 #define THREADS 256
-#define PIXELS (THREADS / 2) /* of a block at a time */
+#define PIXELS (THREADS / 2) /* that a block takes at a time */
 #define AHEAD 4 /* pixels that a thread has on the way */
 #define RUN 32  /* pixels of a thread whose sums are taken in float32 */
 

@@ -2,16 +2,16 @@
  *
  * Dimensions, height before width: input N C H W, filter K C R S, output N K P Q; stride_h, stride_w, pad_h, pad_w.
  * A feature map lies as [N][C/8][H][W][8]: eight channels of a pixel are one sector of 32 bytes, the least that memory gives, so that
- * no window, shift or stride reads a part of one. A quad is four of them, one 128-bit access, and a view is a run of quads of every
- * image, from a sector on. Offsets within a map count quads; c4 numbers those of a pixel. Every kernel takes one parameter, a struct
- * by value that its launcher in src/kernels fills field by field, in the same order. */
+ * no window, shift or stride reads a part of one. A quad is four of them, one 128-bit access; a view begins at a sector and has
+ * whole ones of every image. Offsets within a map count quads; c4 numbers those of a pixel. Every kernel takes one parameter, a
+ * struct by value that its launcher in src/kernels fills field by field, in the same order. */
 #pragma once
 
 /* Part of a map: channels [first, first + c) of each of its images. */
 struct MapView {
     float4* data;      /* the first channel of the first image */
     int image_stride;  /* quads from one image to the next */
-    int c4;            /* quads of channels */
+    int c4;            /* quads of channels, an even number */
     int h, w;
 };
 

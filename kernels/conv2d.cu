@@ -11,7 +11,7 @@
  * channels; taps outside, channels inside. A slice of the sum is shared out among GROUPS groups of warps.
  * w: [K/TN][steps][8][TN], zero beyond K and beyond the last step. Where x holds column pairs and S is odd, the last pair's second
  * column has zero weights too: a value there that is not finite makes one output more NaN than the formula does.
- * Shared: two buffers of 8*(TM + TN) floats a group; after the loop the same memory carries the groups' sums.
+ * Shared: two buffers of 8*(TM + TN) floats a group, and 16 bytes a pixel; after the loop the buffers carry the groups' sums.
  * Order: each group adds its terms in order; groups are added in order; slices are added in order by the block that comes
  * last (an integer ticket tells), so the same bits come out on every run. Limits: fewer than 2^31 quads in a map. */
 #include "tiles.cuh"
@@ -72,13 +72,15 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
     constexpr int ROW = TM + TN;                     /* floats of one term: pixels, then channels */
     constexpr int BUFFER = 8 * ROW;
     constexpr int ROWS = 8 / GROUPS;                 /* pixels a thread finishes, of its eight */
-    static_assert(TM % PIXELS == 0 && PIXELS % 32 == 0, "whole rounds of pixels");
+    static_assert(TM % PIXELS == 0 && PIXELS % 32 == 0 && THREADS >= TM, "whole rounds of pixels");
+    static_assert(LOADS_W <= LOADS_X || LOADS_W % LOADS_X == 0, "as many quads of w with each of x");
     static_assert(LOADS_W >= 1 && ROWS >= 1 && (GROUPS == 1 || GROUPS * 2 * BUFFER >= 32 * GROUP_THREADS),
                   "the groups' sums fit");
 
     __shared__ __align__(16) float shared[GROUPS * 2 * BUFFER];
-    __shared__ int pixel_image[TM], pixel_base[TM], pixel_offset[TM];
+    __shared__ int pixel_base[TM];            /* where the tap (0, 0) reads */
     __shared__ unsigned int pixel_inside[TM]; /* filter rows that fall inside the map, a bit each; from bit 16 on, columns */
+    __shared__ int pixel_image[TM], pixel_offset[TM]; /* where y goes */
     __shared__ struct { int which, tile_n, tile_m, slice; } place;
 
     int block = blockIdx.x, which = 0;
@@ -105,31 +107,28 @@ __device__ inline void conv2d_forward(const Conv2dForward& params) {
     int c8 = first_step % conv.c8, tap_r = first_step / conv.c8 / conv.s, tap_s = first_step / conv.c8 % conv.s;
     const int quad = thread % 2;
     const int pixel = thread / 2;
-    /* Where the tap (0, 0) reads, for as many pixels as registers are left; which of its quads is part of it, or of x. */
-    int base[LOADS_X];
-    const int quad_of_base = LOADS_X > 1 ? 0 : quad;
-#pragma unroll
-    for (int i = 0; i < LOADS_X; i++) {
-        const int m = tile_m * TM + pixel + i * PIXELS;
+    /* What is known of the tile's pixels, one a thread. */
+    if (threadIdx.x < TM) {
+        const int m = tile_m * TM + threadIdx.x;
         const int image = m / (conv.p * conv.q), offset = m % (conv.p * conv.q);
         const int p = offset / conv.q, q = offset % conv.q;
         const int h = p * conv.stride_h - conv.pad_h, w = q * conv.stride_w - conv.pad_w;
-        base[i] = image * conv.image_stride + (h * conv.w_ + w) * 2 + quad_of_base;
-        if (group == 0 && quad == 0) {
-            const unsigned int rows = (1u << min(max(conv.h - h, 0), conv.r)) - (1u << max(-h, 0));
-            const unsigned int columns = (1u << min(max(conv.w_ - w, 0), conv.s)) - (1u << max(-w, 0));
-            pixel_base[pixel + i * PIXELS] = base[i];
-            pixel_inside[pixel + i * PIXELS] = m < conv.pixels ? columns << 16 | rows : 0;
-            pixel_image[pixel + i * PIXELS] = m < conv.pixels ? image : -1;
-            pixel_offset[pixel + i * PIXELS] = conv.y_first + p * conv.y_row + q * conv.y_column;
-        }
+        const unsigned int rows = (1u << min(max(conv.h - h, 0), conv.r)) - (1u << max(-h, 0));
+        const unsigned int columns = (1u << min(max(conv.w_ - w, 0), conv.s)) - (1u << max(-w, 0));
+        pixel_base[threadIdx.x] = image * conv.image_stride + (h * conv.w_ + w) * 2;
+        pixel_inside[threadIdx.x] = m < conv.pixels ? columns << 16 | rows : 0;
+        pixel_image[threadIdx.x] = m < conv.pixels ? image : -1;
+        pixel_offset[threadIdx.x] = conv.y_first + p * conv.y_row + q * conv.y_column;
     }
-    __syncthreads();  /* all pixels are known */
+    __syncthreads();  /* all of them are known */
+    int base[LOADS_X];  /* of up to two pixels; for more there are no registers */
+#pragma unroll
+    for (int i = 0; i < LOADS_X; i++) base[i] = pixel_base[pixel + i * PIXELS];
     const float4* w = conv.w + ((size_t)tile_n * (conv.slices * GROUPS * conv.steps) + first_step) * (2 * TN) + thread;
     const float4* x;
     bool valid[LOADS_X];
     auto point_at_tap = [&]() {
-        x = conv.x + (ptrdiff_t)(tap_r * conv.w_ + tap_s + c8 * plane) * 2 + quad - quad_of_base;
+        x = conv.x + (ptrdiff_t)(tap_r * conv.w_ + tap_s + c8 * plane) * 2 + quad;
 #pragma unroll
         for (int i = 0; i < LOADS_X; i++) {
             const unsigned int inside = pixel_inside[pixel + i * PIXELS];

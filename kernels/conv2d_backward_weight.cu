@@ -7,8 +7,8 @@
  * taps outside, channels inside. Block: 32 threads for each 32 k x 64 columns x group, eight by eight of them a thread.
  * The sum runs over steps of eight pixels (m = n*P*Q + p*Q + q). A quad is four channels of a pixel, so that a row of shared
  * memory is a pixel with TK k and TN columns, which float4 stores fill as they come; a thread loads the same quads of every eighth
- * pixel, its neighbour the others of the same sectors. A slice is shared out among GROUPS groups of warps. A tile's k and columns beyond the last are computed on the first quad
- * and not written. The step behind the sum's end adds zeros.
+ * pixel, its neighbour the others of the same sectors. A slice is shared out among GROUPS groups of warps. A tile's k and columns
+ * beyond the last are computed on the first quad and not written. The step behind the sum's end adds zeros.
  * Shared: two buffers of 8*(TK + TN + 8) floats a group; after the loop the same memory carries the groups' sums.
  * Order: each group adds its pixels in order; groups are added in order; slices are added in order by the block that comes
  * last (an integer ticket tells), so the same bits come out on every run. Limits: fewer than 2^31 quads in a map. */

@@ -3,8 +3,8 @@
  * of crop n where there is one, else 0; top = (H - height) / 2 and left = (W - width) / 2, rounded down. The fourth channel,
  * and the last column of an odd width, are 0. A crop of finished values is copied as it is.
  * Source: padding and normalisation as in src/data; the same bits as there.
- * crops: image_bytes bytes an image, a header and pixels, see Crop; a header beyond H, W or 3 channels counts as those;  mean [1 or 3,H,W], or null for mean_of;
- * y [N, H, 2*ceil(W/2), 4], overwritten. The crops may lie in the host's memory.
+ * crops: image_bytes bytes an image, a header and pixels, see Crop; a header beyond H, W or 3 channels counts as those;
+ * mean [1 or 3,H,W], or null for mean_of;  y [N, H, 2*ceil(W/2), 4], overwritten. The crops may lie in the host's memory.
  * Grid (ceil(H*2*ceil(W/2) / 256), N), block 256: one thread, one pixel.  Shared: none.
  * Order: no atomics, the same bits on every run.  Limits: 3*H*W < 2^29, N < 65536. */
 #include "common.cuh"

@@ -83,10 +83,10 @@ struct GlobalAvgPool2dForward {
 /* global_avg_pool2d_forward_f32: mean of each channel's map.
  * y[n,c] = sum_{h,w} x[n,c,h,w] / (H*W).  Source: torch.nn.AdaptiveAvgPool2d((1, 1)).
  * x a view [N,C,H,W] in;  y a view [N,C,1,1], overwritten.
- * Grid (ceil(C/4 / 32), N), block 256: eight neighbouring threads share four channels.  Shared: none.
+ * Grid (ceil(C/4 / 32), N), block 256: sixteen threads have eight channels, every other of them four.  Shared: none.
  * Order: each thread adds every eighth pixel in order, then the eight sums are added as a tree: the same bits on every run. */
 extern "C" __global__ void __launch_bounds__(256) global_avg_pool2d_forward_f32(const GlobalAvgPool2dForward pool) {
-    const int c4 = blockIdx.x * 32 + threadIdx.x / 8, image = blockIdx.y, part = threadIdx.x % 8;
+    const int c4 = blockIdx.x * 32 + threadIdx.x / 16 * 2 + threadIdx.x % 2, image = blockIdx.y, part = threadIdx.x / 2 % 8;
     const int pixels = pool.x.h * pool.x.w;
     const float4* const x = pool.x.data + (ptrdiff_t)image * pool.x.image_stride + quad_at(c4, 0, pixels);
     float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
@@ -94,7 +94,7 @@ extern "C" __global__ void __launch_bounds__(256) global_avg_pool2d_forward_f32(
         for (int i = part; i < pixels; i += 8) sum = sum + __ldg(x + i * 2);
     }
 #pragma unroll
-    for (int apart = 4; apart > 0; apart /= 2) {
+    for (int apart = 8; apart > 1; apart /= 2) {
         sum.x += __shfl_xor_sync(~0u, sum.x, apart);
         sum.y += __shfl_xor_sync(~0u, sum.y, apart);
         sum.z += __shfl_xor_sync(~0u, sum.z, apart);

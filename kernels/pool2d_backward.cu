@@ -22,8 +22,9 @@ struct Pixel {
 
 __device__ inline int first_window(int i, int pad, int size, int stride) { return max(i + pad - size + stride, 0) / stride; }
 
-__device__ inline Pixel pixel_of(const Pool2dBackward& pool) {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x, image = blockIdx.y;
+/* Of the quad that lies in place i of an image. */
+__device__ inline Pixel pixel_of(const Pool2dBackward& pool, int i) {
+    const int image = blockIdx.y;
     const Quad quad = quad_in(i, pool.dx.h * pool.dx.w);
     Pixel pixel;
     pixel.c4 = quad.c4;
@@ -39,7 +40,8 @@ __device__ inline Pixel pixel_of(const Pool2dBackward& pool) {
     return pixel;
 }
 
-#define MAX_WINDOWS 1024 /* whose winners are in shared memory at a time */
+#define EACH 2           /* quads of dx a thread of the maximum's gradient has */
+#define MAX_WINNERS 1024 /* quads of windows whose winners are in shared memory at a time */
 
 /* One channel's search for the value that a window takes. */
 __device__ inline void look(float x, int tap, float& best, int& winner) {
@@ -77,49 +79,61 @@ __device__ inline unsigned int winners_of(const Pool2dBackward& pool, int i) {
 /* max_pool2d_backward_f32: dx[n,c,h,w] = sum of dy[n,c,p,q] over the windows in which (h, w) holds the first largest x in reading
  * order, or the last NaN.  Source: torch.nn.MaxPool2d, floor mode; padding never wins.
  * x a view [N,C,H,W], dy a view [N,C,P,Q] in;  dx a view [N,C,H,W], overwritten, or added to.
- * A block's 128 pixels lie one behind the other, and so do the rows of windows that cover them: the block first finds what each of
- * these windows took, then every thread looks up the windows that cover its pixel, in as many rounds as MAX_WINDOWS makes it.
- * Shared: 4096 bytes.  Limits: R*S <= 256. */
+ * A block's 256 pixels lie one behind the other, and so do the rows of windows that cover them: the block first finds what each of
+ * these windows took, then every thread looks up the windows that cover its pixels, in as many rounds as MAX_WINNERS makes it.
+ * Grid (ceil(C/4*H*W / 512), N).  Shared: 4096 bytes.  Limits: R*S <= 256. */
 extern "C" __global__ void __launch_bounds__(256) max_pool2d_backward_f32(const Pool2dBackward pool) {
-    __shared__ unsigned int winners[MAX_WINDOWS];
-    const Pixel pixel = pixel_of(pool);
+    __shared__ unsigned int winners[MAX_WINNERS];
     const int windows = pool.dy.h * pool.dy.w, pixels = pool.dx.h * pool.dx.w;
     /* From the first row of windows of the block's first pixel to the last row of its last pixel. */
-    const int i0 = blockIdx.x * blockDim.x, i1 = min(i0 + (int)blockDim.x, pool.dx.c4 * pixels) - 1;
+    const int quads = EACH * blockDim.x, i0 = blockIdx.x * quads, i1 = min(i0 + quads, pool.dx.c4 * pixels) - 1;
     const Quad quad0 = quad_in(i0, pixels), quad1 = quad_in(i1, pixels);
     const int p0 = first_window(quad0.pixel / pool.dx.w, pool.pad_h, pool.r, pool.stride_h);
     const int p1 = min((quad1.pixel / pool.dx.w + pool.pad_h) / pool.stride_h, pool.dy.h - 1);
     const int begin = quad_at(quad0.c4, p0 * pool.dy.w, windows), end = quad_at(quad1.c4, (p1 + 1) * pool.dy.w - 1, windows) + 1;
-    float4 sum = zero4();
-    if (pool.accumulate && !pixel.none) sum = *pixel.dx;
-    for (int first = begin; first < end; first += MAX_WINDOWS) {
-        const int count = min(end - first, MAX_WINDOWS);
+    Pixel of[EACH];
+    float4 sums[EACH] = {};
+#pragma unroll
+    for (int own = 0; own < EACH; own++) {
+        of[own] = pixel_of(pool, i0 + own * blockDim.x + threadIdx.x);
+        if (pool.accumulate && !of[own].none) sums[own] = *of[own].dx;
+    }
+    for (int first = begin; first < end; first += MAX_WINNERS) {
+        const int count = min(end - first, MAX_WINNERS);
         __syncthreads();  /* everybody has read the winners of before */
         for (int i = threadIdx.x; i < count; i += blockDim.x) winners[i] = winners_of(pool, first + i);
         __syncthreads();  /* all winners of this round are there */
-        if (pixel.none) continue;
-        for (int p = pixel.p0; p <= pixel.p1; p++) {
-            for (int q = pixel.q0; q <= pixel.q1; q++) {
-                const int i = quad_at(pixel.c4, p * pool.dy.w + q, windows) - first;
-                if (i < 0 || i >= count) continue;
-                const unsigned int tap = (pixel.h + pool.pad_h - p * pool.stride_h) * pool.s + pixel.w + pool.pad_w - q * pool.stride_w;
-                const unsigned int winner = winners[i];
-                const float4 dy = __ldg(pixel.dy + (p * pool.dy.w + q) * 2);
-                sum.x += (winner & 255) == tap ? dy.x : 0.0f;
-                sum.y += (winner >> 8 & 255) == tap ? dy.y : 0.0f;
-                sum.z += (winner >> 16 & 255) == tap ? dy.z : 0.0f;
-                sum.w += winner >> 24 == tap ? dy.w : 0.0f;
+#pragma unroll
+        for (int own = 0; own < EACH; own++) {
+            const Pixel& pixel = of[own];
+            float4& sum = sums[own];
+            if (pixel.none) continue;
+            for (int p = pixel.p0; p <= pixel.p1; p++) {
+                for (int q = pixel.q0; q <= pixel.q1; q++) {
+                    const int i = quad_at(pixel.c4, p * pool.dy.w + q, windows) - first;
+                    if (i < 0 || i >= count) continue;
+                    const unsigned int r = pixel.h + pool.pad_h - p * pool.stride_h, s = pixel.w + pool.pad_w - q * pool.stride_w;
+                    const unsigned int tap = r * pool.s + s, winner = winners[i];
+                    const float4 dy = __ldg(pixel.dy + (p * pool.dy.w + q) * 2);
+                    sum.x += (winner & 255) == tap ? dy.x : 0.0f;
+                    sum.y += (winner >> 8 & 255) == tap ? dy.y : 0.0f;
+                    sum.z += (winner >> 16 & 255) == tap ? dy.z : 0.0f;
+                    sum.w += winner >> 24 == tap ? dy.w : 0.0f;
+                }
             }
         }
     }
-    if (!pixel.none) *pixel.dx = sum;
+#pragma unroll
+    for (int own = 0; own < EACH; own++) {
+        if (!of[own].none) *of[own].dx = sums[own];
+    }
 }
 
 /* avg_pool2d_backward_f32: dx[n,c,h,w] = sum of dy[n,c,p,q] / d[p,q] over the windows that cover (h, w); d = R*S, or the number of
  * values inside the map.  Source: torch.nn.AvgPool2d with count_include_pad true, or false.
  * dy a view [N,C,P,Q] in;  dx a view [N,C,H,W], overwritten, or added to. */
 extern "C" __global__ void __launch_bounds__(256) avg_pool2d_backward_f32(const Pool2dBackward pool) {
-    const Pixel pixel = pixel_of(pool);
+    const Pixel pixel = pixel_of(pool, blockIdx.x * blockDim.x + threadIdx.x);
     if (pixel.none) return;
     float4 sum = pool.accumulate ? *pixel.dx : zero4();
     for (int p = pixel.p0; p <= pixel.p1; p++) {

@@ -4,7 +4,8 @@
 #include "common.cuh"
 
 /* Sums of a block of 256 threads, of EACH doubles a thread (1, 2, 4 or 8), in SETS sets (1 or 2) that neighbouring threads take in
- * turn: thread i < EACH*SETS gets sum number i / SETS of set i % SETS, others nothing that counts. A warp halves what its lanes carry while it adds, so that float64, of which GPUs have little, adds each value about once.
+ * turn: thread i < EACH*SETS gets sum number i / SETS of set i % SETS, others nothing that counts. A warp halves what its lanes
+ * carry while it adds, so that float64, of which GPUs have little, adds each value about once.
  * Shared: EACH*SETS doubles a warp.  Order: a tree over lanes, then warps in order. */
 template <int EACH, int SETS = 1>
 __device__ inline double block_sums(double (&values)[EACH]) {

@@ -8,7 +8,9 @@ use nodal::Weights;
 use nodal::device::{ProgramModel, model};
 use nodal::kernels::Card;
 use nodal::network::{AvgPoolPadding, Network};
-use nodal::program::{Input, Mean, Normalization, Options, Program, StepOp, Target, Training};
+use nodal::program::{
+    Input, Mean, Normalization, Options, PoolBackward, Program, StepOp, Target, TrainOp, Training,
+};
 
 /// The model of `batch` crops on the card called `name`.
 fn modelled(name: &str, batch: usize) -> (Program, ProgramModel) {
@@ -23,20 +25,19 @@ fn modelled(name: &str, batch: usize) -> (Program, ProgramModel) {
     (program, model)
 }
 
-/// The README's row for `batch` crops on the GTX 1080 Ti says `us`: within 3 %, which another version of the compiler may make.
-fn readme_says(batch: usize, us: f64) {
+/// The README's number behind `words`, in ms, says `us` for a GTX 1080 Ti: within 3 %, which another version of the compiler may make.
+fn readme_says(words: &str, us: f64) {
     let text = std::fs::read_to_string(common::root().join("README.md")).unwrap();
-    let row = text.lines().find(|line| line.starts_with(&format!("| batch {batch} |"))).unwrap();
-    let cell = row.split('|').nth(2).unwrap().trim();
-    let ms: f64 = cell.strip_suffix(" ms").unwrap().parse().unwrap();
-    assert!((ms * 1e3 / us - 1.0).abs() <= 0.03, "README: {cell}; the model: {us:.0} µs");
+    let (_, behind) = text.split_once(words).unwrap();
+    let ms: f64 = behind.trim_start().split_once(" ms").unwrap().0.parse().unwrap();
+    assert!((ms * 1e3 / us - 1.0).abs() <= 0.03, "README: {ms} ms; the model: {us:.0} µs");
 }
 
 #[test]
 fn one_crop_on_a_gtx_1080_ti() {
     let (program, model) = modelled("gtx-1080-ti", 1);
     assert!(model.us <= 3000.0, "{} µs", model.us);
-    readme_says(1, model.us);
+    readme_says("| batch 1 |", model.us);
     let mut loops = 0;
     for (step, modelled) in program.steps.iter().zip(&model.steps) {
         assert!(modelled.estimate.us > 0.0, "{}", step.name);
@@ -57,7 +58,7 @@ fn one_crop_on_a_gtx_1080_ti() {
 fn a_batch_of_64_on_a_gtx_1080_ti() {
     let (program, model) = modelled("gtx-1080-ti", 64);
     assert!(model.us <= 110e3, "{} µs", model.us);
-    readme_says(64, model.us);
+    readme_says("| batch 64 |", model.us);
     // No launch is faster than its multiply-adds at the card's peak.
     let peak = Card::named("gtx-1080-ti").unwrap().peak_gflops();
     for (summary, modelled) in program.summary().iter().zip(&model.steps) {
@@ -75,6 +76,7 @@ fn a_training_step_of_64_on_a_gtx_1080_ti() {
     let program = Program::lower(&network, &options).unwrap();
     let model = model(&program, &weights, &card, 2, &mut |_| {}).unwrap();
     assert!(model.us <= 420e3, "{} µs", model.us);
+    readme_says("the first three convolutions frozen:", model.us);
     let products = ["conv2d", "conv2d_backward_data", "conv2d_backward_weight"];
     let is_product = |kind: &str| products.contains(&kind);
     let own = program.steps.iter().zip(&model.steps).filter(|(step, _)| is_product(step.kind()));
@@ -86,7 +88,11 @@ fn a_training_step_of_64_on_a_gtx_1080_ti() {
             "{}",
             step.name
         );
-        assert_eq!((modelled.loop_bank_conflicts, modelled.loop_extra_sectors), (0, 0), "{}", step.name);
+        assert_eq!(modelled.loop_extra_sectors, 0, "{}", step.name);
+        // Where a map's rows end, a maximum's gradient looks up winners that may share a bank.
+        let looks_up =
+            matches!(step.op, StepOp::Train(TrainOp::Pool2dBackward { kind: PoolBackward::Max { .. }, .. }));
+        assert!(looks_up || modelled.loop_bank_conflicts == 0, "{}", step.name);
         // The first convolutions' sums are too short for a loop.
         let loops = is_product(step.kind()) && modelled.loop_fma_share > 0.0;
         assert!(!loops || modelled.loop_fma_share >= 0.8, "{}: {}", step.name, modelled.loop_fma_share);

@@ -6,7 +6,7 @@
 use super::{Device, Engine};
 use crate::data::{Fit, Image, MeanImage, Normalize, Preprocess};
 use crate::network::{AvgPoolPadding, BATCH_NORM_EPS, MapShape, Network, Op, Window};
-use crate::program::testing::{GUARD, Maker};
+use crate::program::testing::Maker;
 use crate::program::{
     Average, Crop, Epilogue, Layout, Pool2d, PoolKind, Program, Samples, StepOp, Target, TunedCut, Tuning,
     View,
@@ -252,6 +252,30 @@ fn convolutions_in_parts_and_without_batch_norm() {
         let tall = window((7, 1), (1, 1), (3, 0));
         let low = MapShape { h: 2, ..shape };
         check_conv(&device, &device.target(), (5, low), tall, &[("a", 32, RELU)], true);
+        if device.target().gpu.is_some() {
+            // Maps by eight channels need no sixteen.
+            let (eights, parts) =
+                (MapShape { c: 40, ..shape }, [("a", 24, RELU), ("b", 8, RELU), ("c", 56, Epilogue::None)]);
+            check_conv(&device, &device.target(), (2, eights), window((3, 3), (2, 2), (0, 1)), &parts, true);
+        }
+    }
+}
+
+#[test]
+fn maps_that_do_not_lie_by_eight_channels_are_refused() {
+    let one = window((1, 1), (1, 1), (0, 0));
+    for device in devices().into_iter().filter(|device| device.target().gpu.is_some()) {
+        for (c, k) in [(16, 20), (12, 16)] {
+            let mut maker = Maker::new(&device.target(), MapShape { c, h: 1, w: 1 });
+            maker.conv(one, &[("a", k, RELU)], true);
+            let program = maker.finish(1);
+            let weights = Weights::random(1, &program.network.parameters()).unwrap();
+            let refused = Engine::new(program, &weights, &device).err().unwrap().to_string();
+            assert!(
+                refused.contains("a: the kernels take maps by eight channels only"),
+                "{device}: {refused}"
+            );
+        }
     }
 }
 
@@ -365,7 +389,7 @@ fn elementwise_and_concat() {
         maker.step("bn", StepOp::BatchNorm { layer: "n".into(), input: x, output: bn });
         maker.step("relu", StepOp::Relu { input: x, output: relu });
         // The input's channels in another order: 32 to 47, 0 to 15, 16 to 31.
-        let parts = [32, 0, 16].map(|c| View { channel: GUARD + c, channels: 16, ..x });
+        let parts = [32, 0, 16].map(|c| View { channel: x.channel + c, channels: 16, ..x });
         let concat = maker.output("concat", shape);
         maker.step("concat", StepOp::Concat { inputs: parts.to_vec(), output: concat });
         let program = maker.finish(3);
@@ -482,16 +506,16 @@ fn picture(height: usize, width: usize, channels: usize, deep: bool) -> Image {
 
 #[test]
 fn crops_are_padded_and_normalised_to_the_same_bits_on_every_device() {
-    let size = (11, 14);
+    let size = (11, 15);
     let mean = |channels: usize| {
-        let values: Vec<f32> = (0..channels * 11 * 14).map(|i| 127.0 + 100.0 * value(i)).collect();
-        let tensor = crate::Tensor::new(&[channels, 11, 14], values).unwrap();
+        let values: Vec<f32> = (0..channels * 11 * 15).map(|i| 127.0 + 100.0 * value(i)).collect();
+        let tensor = crate::Tensor::new(&[channels, 11, 15], values).unwrap();
         let file = Weights::from_tensors([("mean", &tensor)].into_iter()).unwrap();
         Normalize::Mean(MeanImage::read(&file, "mean").unwrap())
     };
     let kinds = [Normalize::Tf, Normalize::Imagenet, Normalize::None, mean(1), mean(3)];
     // Smaller, as large, of odd rests, larger; 8 and 16 bits.
-    let images = [(4, 7, 1, false), (11, 14, 3, false), (5, 14, 3, true), (23, 9, 1, false), (1, 1, 1, true)];
+    let images = [(4, 7, 1, false), (11, 15, 3, false), (5, 15, 3, true), (23, 9, 1, false), (1, 1, 1, true)];
     let images = images.map(|(h, w, channels, deep)| picture(h, w, channels, deep));
     for (device, normalize) in devices().into_iter().flat_map(|d| kinds.clone().map(|kind| (d.clone(), kind)))
     {
@@ -516,10 +540,10 @@ fn crops_are_padded_and_normalised_to_the_same_bits_on_every_device() {
 
             // Finished values are taken as they are.
             let values =
-                Crop { height: 11, width: 14, channels: 3, samples: Samples::Values(&expected[..462]) };
+                Crop { height: 11, width: 15, channels: 3, samples: Samples::Values(&expected[..495]) };
             engine.put_crop(0, &values).unwrap();
             engine.run(1).unwrap();
-            assert_eq!(engine.output("ready", 1).unwrap().data(), &expected[..462], "{what}");
+            assert_eq!(engine.output("ready", 1).unwrap().data(), &expected[..495], "{what}");
         }
     }
 }

@@ -26,11 +26,11 @@ pub(super) fn kernel(tile: (usize, usize)) -> Kernel {
 
 /// Whether the kernels can compute the gradient of the filters of `conv`.
 pub(super) fn fits(program: &Program, conv: &Conv2d, cut: &WeightCut) -> bool {
-    let channels = match column_pairs(program, conv) {
-        true => conv.window.stride.1 == 2 && conv.window.padding.1 == 0,
-        false => true,
-    };
-    channels && conv.parts.len() <= MAX_PARTS && WEIGHT_TILES.contains(&cut.tile)
+    let by_two = conv.window.stride.1 == 2 && conv.window.padding.1 == 0;
+    (by_two || !column_pairs(program, conv))
+        && conv.parts.len() <= MAX_PARTS
+        && conv.outputs().all(|view| view.channels.is_multiple_of(8))
+        && WEIGHT_TILES.contains(&cut.tile)
 }
 
 /// dW of `conv` from the first `images` images.

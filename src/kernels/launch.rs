@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use super::parameters::MapView;
 use super::{conv2d, crop, elementwise, linear, pack, pool2d, softmax, train};
 use crate::error::{Error, Result};
-use crate::program::{Layout, Program, StepOp, View};
+use crate::program::{Buffer, Layout, Program, StepOp, TrainOp, View};
 use crate::weights::Weights;
 
 /// A kernel: an `extern "C"` function of `kernels/MODULE.cu`.
@@ -158,17 +158,34 @@ impl Launches {
         }
     }
 
-    /// What no launch may exceed: grid dimensions, inputs of a concat, convolutions and parts of a group.
+    /// Whether `op` takes maps by eight channels, and `view` is a map that does not lie so.
+    fn is_broken(&self, op: &StepOp, view: View) -> bool {
+        let in_any_layout = matches!(
+            op,
+            StepOp::Linear { .. }
+                | StepOp::Softmax { .. }
+                | StepOp::Crop { .. }
+                | StepOp::Pack { .. }
+                | StepOp::Train(TrainOp::LinearBackward { .. } | TrainOp::Loss { .. })
+        );
+        let Buffer { layout, role, shape, .. } = &self.program.buffers[view.buffer];
+        let by_eight = view.channel.is_multiple_of(8) && view.channels.is_multiple_of(8);
+        let lies_so = match layout {
+            Layout::Blocked8 => by_eight,
+            // One pixel lies in either way.
+            Layout::Nchw => by_eight && shape.h * shape.w == 1,
+            Layout::ColumnPairs => true,
+            Layout::Crops | Layout::Blocked16 => false,
+        };
+        role.is_per_image() && !in_any_layout && !lies_so
+    }
+
+    /// What no launch may exceed: grid dimensions, inputs of a concat, convolutions and parts of a group; how maps lie.
     fn check(&self, step: usize) -> Result<()> {
         let name = &self.program.steps[step].name;
         let refuse = |what: &str| Err(problem(&format!("{name}: {what}")));
-        let broken = |view: &View| {
-            self.program.buffers[view.buffer].layout == Layout::Blocked8
-                && self.program.buffers[view.buffer].role.is_per_image()
-                && !(view.channel.is_multiple_of(8) && view.channels.is_multiple_of(8))
-        };
         let own = &self.program.steps[step];
-        if own.inputs().iter().chain(&own.outputs()).any(broken) {
+        if own.inputs().iter().chain(&own.outputs()).any(|view| self.is_broken(&own.op, *view)) {
             return refuse("the kernels take maps by eight channels only");
         }
         match &own.op {

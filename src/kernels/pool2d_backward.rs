@@ -44,6 +44,8 @@ fn of(
     window: Window,
     [accumulate, include]: [usize; 2],
 ) -> Launch {
+    // Of a thread.
+    let quads = if kernel == MAX { 2 } else { 1 };
     Parameters::default()
         .map(&x)
         .map(&dy)
@@ -51,5 +53,5 @@ fn of(
         .ints([dx.images, accumulate])
         .ints([window.kernel, window.stride, window.padding].into_iter().flat_map(|(h, w)| [h, w]))
         .ints([include, 0])
-        .launch(kernel, grid(dx.shape.elements() / 4, dx.images))
+        .launch(kernel, grid((dx.shape.elements() / 4).div_ceil(quads), dx.images))
 }

@@ -25,11 +25,16 @@ pub(crate) struct Maker {
     learned: Option<LearnedSet>,
 }
 
-/// Channels beside a view that nobody may touch.
+/// Values of a flat buffer beside a view that nobody may touch.
 pub(crate) const GUARD: usize = 16;
 
+/// Channels beside a view of a map that nobody may touch: as few as `target` lets a view begin after.
+fn guard(target: &Target) -> usize {
+    if target.layout == Layout::Blocked8 { 8 } else { 16 }
+}
+
 impl Maker {
-    /// Begins a program whose input is a view of `shape` with [`GUARD`] channels before and behind it, in the target's
+    /// Begins a program whose input is a view of `shape` with channels before and behind it, in the target's
     /// layout.
     pub fn new(target: &Target, shape: MapShape) -> Self {
         let layers = vec![Layer { name: "input".into(), op: Op::Input, inputs: vec![], output: shape }];
@@ -94,15 +99,15 @@ impl Maker {
     /// The input.
     pub fn input(&self) -> View {
         let c = self.network.layers[0].output.c;
-        View { buffer: 0, channel: GUARD, channels: c }
+        View { buffer: 0, channel: guard(&self.target), channels: c }
     }
 
-    /// A new output of `shape` called `name`, with [`GUARD`] channels before and behind it.
+    /// A new output of `shape` called `name`, with channels before and behind it.
     pub fn output(&mut self, name: &str, shape: MapShape) -> View {
         let view = self.guarded(name, shape);
         self.outputs.push((name.into(), view));
-        for (guard, channel) in [("before", 0), ("behind", GUARD + shape.c)] {
-            let guard_view = View { buffer: view.buffer, channel, channels: GUARD };
+        for (guard, channel) in [("before", 0), ("behind", view.channel + shape.c)] {
+            let guard_view = View { buffer: view.buffer, channel, channels: view.channel };
             self.outputs.push((format!("{name}.{guard}"), guard_view));
         }
         view
@@ -117,9 +122,10 @@ impl Maker {
     }
 
     fn guarded(&mut self, name: &str, shape: MapShape) -> View {
-        let wide = MapShape { c: shape.c + 2 * GUARD, ..shape };
+        let channel = guard(&self.target);
+        let wide = MapShape { c: shape.c + 2 * channel, ..shape };
         self.buffer(name, wide, self.target.layout);
-        View { buffer: self.buffers.len() - 1, channel: GUARD, channels: shape.c }
+        View { buffer: self.buffers.len() - 1, channel, channels: shape.c }
     }
 
     fn buffer(&mut self, name: &str, shape: MapShape, layout: Layout) {

@@ -4,7 +4,7 @@ use super::{GUARD, Maker};
 use crate::program::{BufferId, LearnedSet, MapShape, Role, View};
 
 impl Maker {
-    /// A map of `shape` that is written before a run, with [`GUARD`] channels before and behind it. There can be five given buffers:
+    /// A map of `shape` that is written before a run, with channels before and behind it. There can be five given buffers:
     /// they stand where a program has what it keeps and is given.
     pub fn given(&mut self, name: &str, shape: MapShape) -> View {
         let view = self.guarded(name, shape);

@@ -12,7 +12,7 @@ use crate::program::{
 pub(crate) struct LearningConv {
     /// All parameters, to be written before a run: two sets of filters, `filters` of them.
     pub parameters: View,
-    /// dz, to be written before a run in the target's layout, [`GUARD`] channels apart from its buffer's first.
+    /// dz, to be written before a run in the target's layout, some channels apart from its buffer's first.
     pub dz: View,
     /// All gradients, among them those of the first set of filters.
     pub gradients: View,
