@@ -3,7 +3,7 @@
 //! [`Scored`] holds scores with their truth and gives ROC and precision-recall curves, AUC with DeLong's variance, cut-offs and
 //! calibration. [`Confusion`] holds calls and gives sensitivity, specificity and their kin, each a [`Proportion`] with
 //! exact and Wilson intervals. [`Contingency`] holds counts and gives chi-square, Fisher, McNemar and kappa. [`summary`]
-//! puts what a study reports of one set of scores into one list.
+//! puts what a study reports of one set of scores into one list, [`multi_summary`] that of several classes.
 //!
 //! A figure that the data do not define (a predictive value where nothing was called positive) is `None`; a question that
 //! they cannot answer (a ROC curve of one class) is an [`Error::Argument`](crate::Error::Argument). No result is NaN.
@@ -49,7 +49,7 @@ pub use delong::{Auc, AucComparison, compare_paired, compare_unpaired};
 pub use interval::{Confidence, Interval, Test};
 pub use kappa::{Kappa, Weighting};
 pub use mcnemar::McNemar;
-pub use multiclass::{MultiClass, one_vs_rest_auc};
+pub use multiclass::{MultiClass, MultiSummary, OneVsRest, multi_summary, one_vs_rest_auc};
 pub use proportion::Proportion;
 pub use scored::Scored;
 pub use summary::{Metric, summary};

@@ -38,6 +38,13 @@ impl Metric {
         Metric { name, value, share: None, interval: None, wilson: None, bootstrap: None }
     }
 
+    /// Gives the first of `metrics` their intervals of a bootstrap, where the data define them.
+    pub(super) fn give(metrics: &mut [Metric], intervals: &[Option<Interval>]) {
+        for (metric, interval) in metrics.iter_mut().zip(intervals) {
+            metric.bootstrap = interval.filter(|_| metric.value.is_some());
+        }
+    }
+
     /// `auc` with DeLong's interval, where `scored` has both classes.
     pub fn auc(scored: &Scored, confidence: Confidence) -> Self {
         let auc = scored.auc().ok();
@@ -62,7 +69,8 @@ impl Confusion {
     }
 }
 
-fn of_calls(confusion: &Confusion) -> [Option<f64>; 9] {
+/// What calls give, in the order of [`OF_CALLS`].
+pub(super) fn of_calls(confusion: &Confusion) -> [Option<f64>; 9] {
     [
         confusion.accuracy().value(),
         confusion.sensitivity().value(),
@@ -95,9 +103,7 @@ pub fn summary(
             let calls = of_calls(&scored.confusion_resampled(threshold, counts));
             std::array::from_fn(|k| calls.get(k).copied().unwrap_or_else(|| scored.auc_resampled(counts)))
         })?;
-        for (metric, interval) in metrics.iter_mut().zip(intervals) {
-            metric.bootstrap = interval.filter(|_| metric.value.is_some());
-        }
+        Metric::give(&mut metrics, &intervals);
     }
     metrics.push(Metric::plain("average_precision", scored.average_precision().ok()));
     let calibration = scored.calibration(10).ok();

@@ -143,6 +143,36 @@ fn clusters_widen_an_interval_and_a_seed_repeats_it() {
 }
 
 #[test]
+fn several_classes_that_are_two_have_the_intervals_of_two() {
+    let mut random = Random(7);
+    // No score of a half, where both classes are as large.
+    let scores: Vec<f64> = (0..120).map(|_| (random.below(40) as f64 + 0.25) / 40.0).collect();
+    let labels: Vec<bool> = scores.iter().map(|p| random.below(40) as f64 / 40.0 < *p).collect();
+    let clusters: Vec<usize> = (0..120).map(|k| k / 3 * 3).collect();
+    let options = Bootstrap { resamples: 400, seed: 2, confidence: Confidence::P95 };
+    let draws = Some((&clusters[..], options));
+    let two = summary(&Scored::new(&scores, &labels).unwrap(), 0.5, Confidence::P95, draws).unwrap();
+    let rows: Vec<Vec<f64>> = scores.iter().map(|p| vec![1.0 - p, *p]).collect();
+    let classes: Vec<usize> = labels.iter().map(|&label| usize::from(label)).collect();
+    let several = multi_summary(&rows, &classes, 2, Confidence::P95, draws).unwrap();
+    for metric in &several.each[1].metrics {
+        let same = two.iter().find(|other| other.name == metric.name).unwrap();
+        assert_eq!(metric, same);
+    }
+    let of = |name: &str| *several.together.iter().find(|metric| metric.name == name).unwrap();
+    assert_eq!(of("accuracy"), two[0]);
+    let (mean, auc) = (of("macro_auc").bootstrap.unwrap(), two[9].bootstrap.unwrap());
+    assert!((mean.low - auc.low).abs() <= 1e-12 && (mean.high - auc.high).abs() <= 1e-12, "{mean:?} {auc:?}");
+    // A class that is in few resamples has figures, and no interval that few of them would give.
+    let rare: Vec<usize> = (0..120).map(|k| if k == 0 { 2 } else { classes[k] }).collect();
+    let rows: Vec<Vec<f64>> = rows.iter().map(|row| [&row[..], &[0.0]].concat()).collect();
+    let rare = multi_summary(&rows, &rare, 3, Confidence::P95, draws).unwrap();
+    let ppv = rare.each[2].metrics.iter().find(|metric| metric.name == "ppv").unwrap();
+    assert_eq!((ppv.value, ppv.bootstrap), (None, None));
+    assert!(rare.together[0].bootstrap.is_some());
+}
+
+#[test]
 fn cutoffs_keep_what_they_promise() {
     let mut random = Random(4);
     for round in 0..200 {
@@ -185,11 +215,15 @@ fn a_hundred_thousand_predictions_take_less_than_a_second() {
     let mut random = Random(9);
     let (scores, labels): (Vec<f64>, Vec<bool>) =
         (0..100_000).map(|_| (random.below(1_000_000) as f64 / 1e6, random.below(2) == 0)).unzip();
-    let start = Instant::now();
-    let scored = Scored::new(&scores, &labels).unwrap();
-    summary(&scored, Cutoff::Youden.choose(&scored).unwrap(), Confidence::P95, None).unwrap();
-    compare_paired(&scored, &scored).unwrap();
-    let took = start.elapsed();
+    // The least of three: other tests run beside this one.
+    let took = (0..3).map(|_| {
+        let start = Instant::now();
+        let scored = Scored::new(&scores, &labels).unwrap();
+        summary(&scored, Cutoff::Youden.choose(&scored).unwrap(), Confidence::P95, None).unwrap();
+        compare_paired(&scored, &scored).unwrap();
+        start.elapsed()
+    });
+    let took = took.min().unwrap();
     println!("100,000 predictions: {took:?}");
     assert!(took < Duration::from_secs(1), "{took:?}");
 }

@@ -231,4 +231,7 @@ fn several_classes() {
     let scores: Vec<Vec<f64>> = list(&case["scores"]).iter().map(numbers).collect();
     let aucs = one_vs_rest_auc(&scores, &classes("labels"), 3).unwrap();
     same(aucs.iter().map(|auc| auc.value).sum::<f64>() / 3.0, &case["auc"], "macro AUC");
+    let whole = multi_summary(&scores, &classes("labels"), 3, Confidence::P95, None).unwrap();
+    let macro_auc = whole.together.iter().find(|metric| metric.name == "macro_auc").unwrap();
+    same(macro_auc.value.unwrap(), &case["auc"], "macro AUC of the summary");
 }

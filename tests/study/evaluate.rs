@@ -90,10 +90,14 @@ fn one_column_and_several_classes() {
     assert_eq!(all["levels"]["image"][3]["metrics"]["sensitivity"]["value"], 0.5);
     assert_eq!(all["levels"]["node"][0]["cases"], 3);
     folder.refused(&["evaluate", "three.csv", "--cutoff", "youden"], "are for two classes");
-    for option in [["--threshold", "0.9"], ["--bootstrap", "10"], ["--seed", "4"]] {
-        let says = format!("{} is for two classes", option[0]);
-        folder.refused(&["evaluate", "three.csv", option[0], option[1]], &says);
-    }
+    folder.refused(&["evaluate", "three.csv", "--threshold", "0.9"], "--threshold is for two classes");
+    let drawn = json(&folder, &["three.csv", "--bootstrap", "200", "--seed", "4"]);
+    let image = &drawn["levels"]["image"][0];
+    assert_eq!(image["bootstrap_by"], "node");
+    let interval = &image["metrics"]["accuracy"]["bootstrap"];
+    assert!(interval[0].as_f64().unwrap() < 0.75 && interval[1] == 1.0, "{interval}");
+    let none = json(&folder, &["three.csv", "--bootstrap", "0"]);
+    assert!(none["levels"]["image"][0]["metrics"]["accuracy"]["bootstrap"].is_null(), "{none}");
 }
 
 #[test]

@@ -52,7 +52,7 @@ have labels.
 
 Intervals: exact (Clopper-Pearson) and Wilson for shares, DeLong for the AUC, all as if cases were independent, which the \
 images of one node are not; and a bootstrap that draws patients or nodes as a whole. A node has the mean, the maximum or the \
-vote of its images; a patient is positive where a node is, and has the largest probability among the nodes. A threshold that \
+vote of its images; a patient is positive where a node is, and has the largest probability among the nodes; of several classes patients have none. A threshold that \
 --cutoff chooses on the data it is judged on flatters.";
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
@@ -81,13 +81,8 @@ fn as_json(options: &Options, study: &Study, sections: &[Section]) -> Value {
     let mut value = report::as_json(sections);
     value["pool"] = study.pool.to_possible_value().map_or(Value::Null, |pool| pool.get_name().into());
     value["confidence"] = study.confidence.level().into();
-    value["bootstrap"] = match study.is_two() {
-        true => {
-            let (resamples, seed) = options.judging.resamples();
-            json!({"resamples": resamples, "seed": seed})
-        }
-        false => Value::Null,
-    };
+    let (resamples, seed) = options.judging.resamples();
+    value["bootstrap"] = json!({"resamples": resamples, "seed": seed});
     value
 }
 

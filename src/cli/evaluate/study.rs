@@ -26,8 +26,7 @@ pub struct Judging {
     /// How sure intervals are
     #[arg(long, default_value_t = 0.95, value_name = "LEVEL")]
     confidence: f64,
-    /// Resamples of the bootstrap, which draws whole patients, else nodes, else images, of two classes; 0 leaves it out
-    /// [default: 1000]
+    /// Resamples of the bootstrap, which draws whole patients, else nodes, else images; 0 leaves it out [default: 1000]
     #[arg(long, value_name = "N")]
     bootstrap: Option<usize>,
     /// Seed of the bootstrap [default: 1]
@@ -92,8 +91,8 @@ impl Judging {
         if !two && (self.cutoff.is_some() || self.positive.is_some()) {
             anyhow::bail!("--cutoff and --positive are for two classes, not for {classes}");
         }
-        if let Some(name) = self.for_two_classes().filter(|_| !two) {
-            anyhow::bail!("{name} is for two classes, not for {classes}");
+        if !two && self.threshold.is_some() {
+            anyhow::bail!("--threshold is for two classes, not for {classes}");
         }
         let positive = match &self.positive {
             None if two => 1,
@@ -114,16 +113,6 @@ impl Judging {
             confidence,
             bootstrap: (resamples > 0).then_some(Bootstrap { resamples, seed, confidence }),
         })
-    }
-
-    /// The first given option that has no effect on more than two classes.
-    fn for_two_classes(&self) -> Option<&'static str> {
-        let given = [
-            ("--threshold", self.threshold.is_some()),
-            ("--bootstrap", self.bootstrap.is_some()),
-            ("--seed", self.seed.is_some()),
-        ];
-        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
 }
 
