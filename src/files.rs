@@ -40,7 +40,7 @@ where
 }
 
 /// Makes a folder through `fill`, which is given another one beside `path` that is then renamed, and returns what that returns.
-/// Whatever fails, nothing is left.
+/// Whatever fails before it has its name, nothing is left.
 ///
 /// # Errors
 /// [`Error::Argument`] when something lies at `path`, an empty folder apart; [`Error::Io`] when it cannot be made; those of `fill`.

@@ -1,7 +1,7 @@
 //! A run's folder: all that is needed to repeat the run, what it gave, and where it stands.
 //!
-//! `config.json`, `split.csv` and a first `checkpoint` are there from the moment at which the folder appears: it is filled under
-//! another name and renamed, so that there is never a run that cannot go on. Every file appears whole or not at all; only
+//! `config.json`, `split.csv` and a first `checkpoint` are there from the moment at which the folder appears: it is filled and locked
+//! under another name and renamed, so that there is never a run that cannot go on, or that another process takes first. Every file appears whole or not at all; only
 //! `metrics.jsonl` grows line by line, and the checkpoint says up to where it counts.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -21,7 +21,7 @@ use crate::weights::Weights;
 pub struct RunFolder {
     path: PathBuf,
     /// Held by the one process that trains in it.
-    _lock: Option<Arc<File>>,
+    _lock: Option<Arc<Lock>>,
 }
 
 impl RunFolder {
@@ -179,11 +179,22 @@ pub struct Epoch {
     pub best: bool,
 }
 
+/// A locked file, unlocked when dropped: a child process that is being started holds copies of all open files for a moment.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the last copy unlocks it too.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Keeps other processes from training in the run at `path`, until it is dropped.
-fn lock(path: &Path) -> Result<Arc<File>> {
+fn lock(path: &Path) -> Result<Arc<Lock>> {
     let file = File::open(path.join("config.json")).map_err(|e| Error::io(path, "read", e))?;
     match file.try_lock() {
-        Ok(()) => Ok(Arc::new(file)),
+        Ok(()) => Ok(Arc::new(Lock(file))),
         Err(TryLockError::WouldBlock) => Err(Error::Argument(format!(
             "{}: another process trains in this run: wait for its end, or end it",
             path.display()
@@ -261,6 +272,8 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
     use super::*;
     use crate::tensor::Tensor;
 
@@ -271,18 +284,21 @@ mod tests {
         let weights = Weights::from_tensors([("a", &one)].into_iter()).unwrap();
         for i in 0..50 {
             let path = place.path().join(i.to_string());
+            let made = AtomicBool::new(false);
             std::thread::scope(|scope| {
                 let other = scope.spawn(|| {
                     loop {
+                        let last = made.load(SeqCst);
                         match RunFolder::take(&path) {
-                            Err(error) if error.to_string().contains("is no run") => {}
+                            Err(error) if error.to_string().contains("is no run") && !last => {}
                             taken => break taken,
                         }
                     }
                 });
                 let split = |path: &Path| fs::write(path, "image\n").map_err(|e| Error::io(path, "write", e));
-                let run = RunFolder::create(&path, &1, split, &weights).unwrap();
-                let taken = other.join().unwrap();
+                let run = RunFolder::create(&path, &1, split, &weights);
+                made.store(true, SeqCst);
+                let (run, taken) = (run.unwrap(), other.join().unwrap());
                 assert!(taken.is_err_and(|e| e.to_string().contains("another process trains")), "{i}");
                 drop(run);
             });

@@ -1,7 +1,5 @@
 //! Training with an auxiliary head, and what becomes of one that does not learn.
 
-use std::time::{Duration, Instant};
-
 use super::place::{Place, assert_same, short};
 use nodal::Weights;
 
@@ -56,15 +54,7 @@ fn an_auxiliary_head_learns_and_travels_with_the_weights() {
 
     // Stopped after a step and taken up again, on two threads.
     let more = ["--aux-weight", "0.4", "--threads", "2", "--reestimate-batch-norm"];
-    let mut child = place.start(&call("killed", &more));
-    let log = place.at("killed").join("metrics.jsonl");
-    let begin = Instant::now();
-    while std::fs::metadata(&log).map_or(0, |about| about.len()) == 0 {
-        assert!(begin.elapsed() < Duration::from_secs(120), "no step within two minutes");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    place.signalled("KILL", &call("killed", &more), "killed", "killed");
     place.ok(&["train", "--resume", "killed", "--threads", "2"]);
     assert_same(&place, "run", "killed");
 }

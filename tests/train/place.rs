@@ -76,26 +76,32 @@ impl Place {
         self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
-    /// What becomes of a call that hears Ctrl-C as soon as a step is in the log of `run`. One that has ended by then is made anew,
-    /// without what it left at `out`.
+    /// What becomes of a call that gets a signal, INT or KILL, as soon as a step is in the log of `run`. One that has ended by then is
+    /// made anew, without what it left at `out`.
     #[cfg(unix)]
-    pub fn interrupted(&self, arguments: &[&str], out: &str, run: &str) -> Output {
+    pub fn signalled(&self, signal: &str, arguments: &[&str], out: &str, run: &str) -> Output {
         let log = self.at(run).join("metrics.jsonl");
         for _ in 0..5 {
-            let child = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let mut child =
+                self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
             let begin = Instant::now();
             while std::fs::metadata(&log).map_or(0, |about| about.len()) == 0 {
-                assert!(begin.elapsed() < Duration::from_secs(120), "no step within two minutes");
+                let waits = begin.elapsed() < Duration::from_secs(120) && child.try_wait().unwrap().is_none();
+                if !waits {
+                    let _ = child.kill();
+                    panic!("{arguments:?}: no step within two minutes: {:?}", child.wait());
+                }
                 std::thread::sleep(Duration::from_millis(2));
             }
-            assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+            let kill = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+            assert!(kill.unwrap().success());
             let output = child.wait_with_output().unwrap();
             if !output.status.success() {
                 return output;
             }
             std::fs::remove_dir_all(self.at(out)).unwrap();
         }
-        panic!("{arguments:?}: had ended five times before it could hear");
+        panic!("{arguments:?}: had ended five times before it got a signal");
     }
 
     /// The lines of a run's log.

@@ -92,7 +92,7 @@ fn one_process_at_a_time_trains_in_a_run() {
 fn ctrl_c_ends_after_the_step_and_says_how_to_go_on() {
     let place = Place::new(6, 4);
     place.ok(&short(&["--out", "whole"]));
-    let output = place.interrupted(&short(&["--out", "stopped"]), "stopped", "stopped");
+    let output = place.signalled("INT", &short(&["--out", "stopped"]), "stopped", "stopped");
     assert_eq!(output.status.code(), Some(130));
     assert!(!place.at("stopped").join("weights-last.safetensors").exists());
     let said = place.ok(&["train", "--resume", "stopped"]);

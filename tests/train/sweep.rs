@@ -183,7 +183,7 @@ fn a_killed_sweep_started_again_gives_the_same_summary() {
 #[test]
 fn ctrl_c_ends_a_sweep_after_the_step_and_says_how_to_go_on() {
     let place = Place::new(6, 4);
-    let output = place.interrupted(&sweep("out", &[]), "out", "out/freeze-90_batch-3_fold-1");
+    let output = place.signalled("INT", &sweep("out", &[]), "out", "out/freeze-90_batch-3_fold-1");
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(130), "{said}");
     let last = said.lines().last().unwrap();
