@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use nodal::Weights;
+
+use super::network::open_weights;
 
 #[derive(Args)]
 pub struct Options {
-    /// Weights to read: .safetensors, or .pth in either form
+    /// Weights to read: .safetensors, .pth in either form, or a run's folder for its best ones
     input: PathBuf,
     /// File to write; its extension, .safetensors or .pth, picks the format
     output: PathBuf,
@@ -16,7 +17,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     super::check_output(&options.output)?;
-    let weights = Weights::open(&options.input)?;
+    let weights = open_weights(&options.input)?;
     weights.save(&options.output)?;
     super::print(&format!("{}: {} tensors\n", options.output.display(), weights.names().count()))?;
     Ok(ExitCode::SUCCESS)

@@ -72,7 +72,7 @@ impl InputOptions {
 impl NetworkOptions {
     /// The network with the weights of `path`, a file or a run's folder.
     pub fn open(&self, path: &Path) -> anyhow::Result<Model> {
-        let weights = Weights::open(&weight_file(path)?)?;
+        let weights = open_weights(path)?;
         let model = ModelOptions {
             batch: self.batch,
             preprocess: Some(self.input.preprocess(&weights)?),
@@ -83,7 +83,7 @@ impl NetworkOptions {
 
     /// What that network looked at, for one image at a time.
     pub fn explainer(&self, path: &Path) -> anyhow::Result<Explainer> {
-        let weights = Weights::open(&weight_file(path)?)?;
+        let weights = open_weights(path)?;
         let options = ExplainOptions {
             preprocess: Some(self.input.preprocess(&weights)?),
             avg_pool_padding: self.input.avg_pool_padding,
@@ -152,6 +152,11 @@ pub fn validation_of(folder: &Path) -> nodal::Result<Vec<Sample>> {
         Sample { image, node, patient, view, label: Some(data.classes()[label].clone()) }
     };
     Ok(split.val.iter().map(sample).collect())
+}
+
+/// The weights of `path`, a file or a run's folder.
+pub fn open_weights(path: &Path) -> nodal::Result<Weights> {
+    Weights::open(&weight_file(path)?)
 }
 
 /// `path`, or the best weights of the run whose folder it is.

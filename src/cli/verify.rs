@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use nodal::Weights;
 use nodal::reference::{Reference, Report, Tolerances};
 use serde_json::json;
+
+use super::network::open_weights;
 
 #[derive(Args)]
 pub struct Options {
@@ -47,7 +48,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let tolerances = options.tolerance.as_deref().map(Tolerances::parse).transpose()?.unwrap_or_default();
     let reference = Reference::open(&options.reference)?;
     let weights = match &options.weights {
-        Some(path) => Weights::open(path)?,
+        Some(path) => open_weights(path)?,
         None => reference.weights()?,
     };
     let report = reference.verify(&weights, &options.device.open()?, options.fuse.into(), &tolerances)?;

@@ -84,6 +84,14 @@ fn a_run_leaves_all_that_predicting_and_repeating_need() {
         "run: is a run, which has its own weights",
     );
     place.refused(&["evaluate", "data/val"], "data/val: is a folder and no run");
+    // Another run begins with its best weights, and they are converted.
+    place.ok(&["train", "data", "--weights", "run", "--out", "further", "--epochs", "1", "--freeze", "94"]);
+    let further: Value =
+        serde_json::from_slice(&std::fs::read(place.at("further/config.json")).unwrap()).unwrap();
+    assert!(further["weights"].as_str().unwrap().ends_with("run/weights-best.safetensors"), "{further}");
+    place.ok(&["convert", "run", "copy.safetensors"]);
+    let weights = |name| std::fs::read(place.at(name)).unwrap();
+    assert!(weights("copy.safetensors") == weights("run/weights-best.safetensors"));
     std::fs::remove_file(place.at("run/weights-best.safetensors")).unwrap();
     place.refused(&["evaluate", "run"], "run: weights-best.safetensors is gone");
 }

@@ -16,6 +16,8 @@ use nodal::program::StepSummary;
 use nodal::{Device, Image, Model, ModelOptions, Weights};
 use serde_json::{Value, json};
 
+use super::network::open_weights;
+
 /// The crop that is used when none is named.
 const CROP: &[u8] = include_bytes!("../../../examples/crops/val/grass/grass-000.jpg");
 
@@ -44,7 +46,7 @@ pub struct Options {
     /// How much is fused, with --train
     #[arg(long, default_value = "full", requires = "train", hide_default_value = true)]
     fuse: super::plan::Fuse,
-    /// Weights, .safetensors or .pth [default: random ones]
+    /// Weights, .safetensors or .pth, or a run's folder for its best ones [default: random ones]
     #[arg(long, value_name = "W")]
     weights: Option<PathBuf>,
     /// The crop to classify again and again [default: one that is built in]
@@ -130,7 +132,7 @@ fn load(options: &Options, device: &Device) -> anyhow::Result<Model> {
 /// The weights that were asked for, and how images are made inputs for them.
 fn weights(options: &Options) -> anyhow::Result<(Weights, Preprocess)> {
     let weights = match &options.weights {
-        Some(path) => Weights::open(path)?,
+        Some(path) => open_weights(path)?,
         None => {
             let network = Network::inception_v3((299, 299), 1, AvgPoolPadding::Include)?;
             let network = network.with_auxiliary_head(options.aux_weight.is_some())?;

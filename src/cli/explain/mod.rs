@@ -8,11 +8,11 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use nodal::Image;
 use nodal::explain::{ExplainOptions, Explainer, Explanation, Method, save_png};
-use nodal::{Image, Weights};
 use serde_json::{Map, Value, json};
 
-use super::network::{InputOptions, samples_of, weight_file};
+use super::network::{InputOptions, open_weights, samples_of};
 use sheet::Panel;
 
 #[derive(Args)]
@@ -127,7 +127,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         images.extend(samples_of(input)?.into_iter().map(|sample| sample.image));
     }
     let named = paths::pictures(images, &options.out)?;
-    let weights = Weights::open(&weight_file(&options.weights)?)?;
+    let weights = open_weights(&options.weights)?;
     let explain = ExplainOptions {
         layer: options.layer.clone(),
         preprocess: Some(options.input.preprocess(&weights)?),

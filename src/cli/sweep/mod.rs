@@ -25,7 +25,7 @@ pub struct Options {
     /// A folder with a sub-folder of images for each class, or a CSV, as for `nodal train`
     #[arg(value_name = "DATA", required_unless_present = "collect")]
     data: Option<PathBuf>,
-    /// The weights that every run begins with
+    /// The weights that every run begins with, or a run's folder for its best ones
     #[arg(long, value_name = "W", required_unless_present = "collect")]
     weights: Option<PathBuf>,
     /// The folder of all runs and their summary

@@ -19,7 +19,7 @@ pub struct Options {
     /// and label, and perhaps node, patient, view
     #[arg(value_name = "DATA", required_unless_present = "resume")]
     data: Option<PathBuf>,
-    /// The weights to begin with; a last layer for other classes is made anew
+    /// The weights to begin with, or a run's folder for its best ones; a last layer for other classes is made anew
     #[arg(long, value_name = "W", required_unless_present = "resume")]
     weights: Option<PathBuf>,
     /// The run's folder, which must not be there yet

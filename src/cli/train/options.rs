@@ -8,6 +8,8 @@ use nodal::data::train::SplitBy;
 use nodal::data::{Fit, Normalize, Preprocess};
 use nodal::train::{Begin, Hyper};
 
+use super::super::network::weight_file;
+
 #[derive(Args)]
 pub struct Learning {
     /// paper: freeze 3, batch 64, lr 1e-4, momentum 0.95, decay 1e-6, 200 epochs, mean image, padding to 299, four
@@ -158,12 +160,12 @@ impl Learning {
         given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
 
-    /// All that a run begins with.
+    /// All that a run begins with; `weights` may be that of another run.
     pub fn begin(&self, data: &Path, weights: &Path) -> anyhow::Result<Begin> {
-        let paper = self.preset == Some(Preset::Paper);
+        let (paper, weights) = (self.preset == Some(Preset::Paper), weight_file(weights)?);
         let mut preprocess = match paper {
             true => Preprocess::default(),
-            false => Preprocess::of_weights(&Weights::open(weights)?)?,
+            false => Preprocess::of_weights(&Weights::open(&weights)?)?,
         };
         preprocess.size = self.size.unwrap_or(preprocess.size);
         preprocess.fit = self.fit.unwrap_or(preprocess.fit);
@@ -175,7 +177,7 @@ impl Learning {
         let (balanced, class_weights) = self.class_weights()?;
         Ok(Begin {
             data: data.to_path_buf(),
-            weights: weights.to_path_buf(),
+            weights,
             preprocess,
             mean_image,
             softmax: self.softmax,
