@@ -4,14 +4,14 @@
 //! under another name and renamed, so that there is never a run that cannot go on, or that another process takes first. Every file appears whole or not at all; only
 //! `metrics.jsonl` grows line by line, and the checkpoint says up to where it counts.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::Figures;
+use super::log::Epoch;
 use crate::error::{Error, Result};
 use crate::files::{make_whole, write_whole};
 use crate::weights::Weights;
@@ -166,19 +166,6 @@ impl RunFolder {
     }
 }
 
-/// An epoch as the log has it.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-pub struct Epoch {
-    /// Its number, from 1.
-    pub epoch: usize,
-    /// On the training part, while it learned.
-    pub training: Figures,
-    /// On the validation part.
-    pub validation: Figures,
-    /// Whether it was the best until then.
-    pub best: bool,
-}
-
 /// A locked file, unlocked when dropped: a child process that is being started holds copies of all open files for a moment.
 #[derive(Debug)]
 struct Lock(File);
@@ -223,59 +210,13 @@ fn clear_abandoned(path: &Path) {
     }
 }
 
-/// The lines of `metrics.jsonl`.
-pub struct Log {
-    path: PathBuf,
-    file: File,
-    bytes: u64,
-}
-
-impl Log {
-    /// Opens it at its first `bytes` bytes; what stands behind them belongs to steps that will be run again.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when it cannot be written, [`Error::Format`] when it is shorter.
-    pub fn open(path: &Path, bytes: u64) -> Result<Self> {
-        let file = OpenOptions::new().append(true).open(path);
-        let file = file.map_err(|e| Error::io(path, "write", e))?;
-        let length = file.metadata().map_err(|e| Error::io(path, "read", e))?.len();
-        if length < bytes {
-            return Err(Error::format(
-                path,
-                format!("has {length} bytes where the checkpoint counts {bytes}"),
-            ));
-        }
-        file.set_len(bytes).map_err(|e| Error::io(path, "write", e))?;
-        Ok(Log { path: path.to_path_buf(), file, bytes })
-    }
-
-    /// Appends `value` as a line.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when it cannot be written.
-    pub fn line(&mut self, value: &serde_json::Value) -> Result<()> {
-        let line = format!("{value}\n");
-        self.file.write_all(line.as_bytes()).map_err(|e| Error::io(&self.path, "write", e))?;
-        self.bytes += line.len() as u64;
-        Ok(())
-    }
-
-    /// Its length, all of it on disk.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when it cannot be written.
-    pub fn settle(&mut self) -> Result<u64> {
-        self.file.sync_data().map_err(|e| Error::io(&self.path, "write", e))?;
-        Ok(self.bytes)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
     use super::*;
     use crate::tensor::Tensor;
+    use crate::train::Log;
 
     #[test]
     fn a_run_is_its_makers_from_the_moment_it_appears() {
