@@ -2,9 +2,9 @@
  * y[n,k,p,q] = f(sum_{c,r,s} x[n, c, p*stride_h - pad_h + r, q*stride_w - pad_w + s] * w[k,c,r,s] + b[k]); f: ReLU, or nothing
  * and no bias. Source: Chetlur et al., arXiv 1410.0759 (implicit GEMM); double-buffered tiles of 8x8 outputs a thread as in
  * Gray's maxas SGEMM (github.com/NervanaSystems/maxas/wiki/SGEMM).
- * x a view [N,C,H,W] in, C a multiple of 8;  w packed in, see below;  y up to four views, each a range of k, overwritten or added
- * to. The pixel (p, q) may stand at another place of y's map, y_first + p*y_row + q*y_column: a data gradient is the convolution of
- * dz with the filters seen from their outputs, and that of a convolution of stride 2 writes every other row and column.
+ * x a view [N,C,H,W] in, C a multiple of 8;  w packed in, see below;  y up to four views, each a range of k of a multiple of 8,
+ * overwritten or added to. The pixel (p, q) may stand at another place of y's map, y_first + p*y_row + q*y_column: a data gradient
+ * is the convolution of dz with the filters seen from their outputs, and that of one of stride 2 writes every other row and column.
  * One launch computes up to four convolutions of one level; the grid is one-dimensional, a block knows by its index its
  * convolution, slice of the sum, pixels and channels. Block: 32 threads for each 64 pixels x 32 channels x group.
  * A block has TM pixels (m = n*P*Q + p*Q + q) and TN channels. The sum runs over steps of eight terms: one filter tap, eight
