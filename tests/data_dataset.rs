@@ -35,6 +35,39 @@ fn refused_table(text: &str) -> String {
 }
 
 #[test]
+fn the_positive_class_comes_second() {
+    for (names, second) in [
+        (["metastatic", "normal"], "metastatic"),
+        (["LN+", "LN-"], "LN+"),
+        (["benign", "malignant"], "malignant"),
+        (["grass", "gravel"], "gravel"),
+        (["n+", "positive"], "positive"),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        for class in names {
+            let folder = root.path().join(class);
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::copy(
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/grey.png"),
+                folder.join("a.png"),
+            )
+            .unwrap();
+        }
+        let data = Dataset::open(root.path()).unwrap();
+        assert_eq!(data.classes()[1], second);
+        let digest = data.digest().unwrap();
+        let first = data.classes()[0].clone();
+        let turned = data.with_positive(&first).unwrap();
+        assert_eq!((&turned.classes()[1], turned.digest().unwrap()), (&first, digest));
+        for sample in turned.samples() {
+            assert!(turned.name(sample).starts_with(&turned.classes()[sample.label]));
+        }
+        let refused = turned.with_positive("other").unwrap_err().to_string();
+        assert!(refused.contains("other: is none of the classes"), "{refused}");
+    }
+}
+
+#[test]
 fn class_folders_are_sorted_by_bytes() {
     let root = tempfile::tempdir().unwrap();
     write(
@@ -87,7 +120,7 @@ fn folders_that_are_no_data_set_are_refused() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     assert!(refused(&root.join("missing")).contains("missing: cannot read"));
-    assert!(refused(root).contains("has none where a sub-folder for each of two or more classes must be"));
+    assert!(refused(root).contains("has no sub-folders: put each class"));
     write(root, &["only/1.png"]);
     assert!(refused(root).contains("has only `only` where a sub-folder"));
     write(root, &["other/notes.txt"]);

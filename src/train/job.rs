@@ -40,6 +40,8 @@ pub struct Begin {
     pub val_fraction: Option<f64>,
     /// Which fold of how many validates, from 0, instead of a share.
     pub fold: Option<(usize, usize)>,
+    /// Which of two classes is the positive one; by [`Dataset::open`] when `None`.
+    pub positive: Option<String>,
     /// Whether classes count alike, whatever their numbers.
     pub balanced: bool,
     /// How it learns.

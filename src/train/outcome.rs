@@ -25,7 +25,11 @@ impl RunFolder {
                  other data with `nodal evaluate DATA --weights {run}`"
             )));
         }
-        let data = Dataset::open(&config.data)?;
+        let mut data = Dataset::open(&config.data)?;
+        if let [_, positive] = &config.classes[..] {
+            // Other classes are other data, which the digest tells.
+            data = data.clone().with_positive(positive).unwrap_or(data);
+        }
         if data.digest()? != config.data_digest {
             return Err(Error::Argument(format!(
                 "{}: these are not the data that the run began with, some file or label has changed: put them back, or begin a new \

@@ -9,7 +9,7 @@ use super::head::{new_auxiliary_head, new_head, weights_of, with_tensors};
 use super::job::{Begin, IMAGES_BYTES, Use, loader};
 use super::memory::training_program;
 use crate::data::train::{Dataset, Images, Split, SplitBy};
-use crate::data::{CLASSES_KEY, MEAN_TENSOR, MeanImage, Normalize, Preprocess};
+use crate::data::{CLASSES_KEY, MEAN_TENSOR, MeanImage, Normalize, Preprocess, class_names};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::{AVG_POOL_PADDING_KEY, avg_pool_padding_of, outputs_of};
@@ -33,7 +33,10 @@ pub(super) struct Prepared {
 impl Prepared {
     /// Reads data and weights and looks at all that can be wrong with them and with the options.
     pub fn new(begin: Begin, device: &Device, threads: usize) -> Result<Self> {
-        let data = Dataset::open(&begin.data)?;
+        let mut data = Dataset::open(&begin.data)?;
+        if let Some(positive) = &begin.positive {
+            data = data.with_positive(positive)?;
+        }
         let (split, how) = begin.split(&data)?;
         let images = Arc::new(Images::open(&data, IMAGES_BYTES, threads)?);
         let mut preprocess = begin.preprocess.clone();
@@ -45,7 +48,10 @@ impl Prepared {
         let outputs = if classes.len() == 2 && !begin.softmax { 1 } else { classes.len() };
         let given = Weights::open(&begin.weights)?;
         let padding = avg_pool_padding_of(&given)?;
-        let new = outputs_of(&given)? != outputs;
+        // An output of other classes means something else.
+        let knows_others = given.metadata().contains_key(CLASSES_KEY)
+            && class_names(&given, outputs_of(&given)?).is_ok_and(|own| own != classes);
+        let new = outputs_of(&given)? != outputs || knows_others;
         let mut hyper = begin.hyper.clone();
         let count = |class: usize| split.train.iter().filter(|&&i| data.samples()[i].label == class).count();
         hyper.class_weights = match (begin.balanced, hyper.class_weights.is_empty()) {
@@ -56,7 +62,7 @@ impl Prepared {
         hyper.check(classes.len())?;
         let mut changed = if new { new_head(outputs, hyper.seed)?.to_vec() } else { Vec::new() };
         if hyper.aux_weight.is_some() {
-            changed.extend(new_auxiliary_classes(&given, outputs, hyper.seed)?);
+            changed.extend(new_auxiliary_classes(&given, outputs, knows_others, hyper.seed)?);
         }
         changed.extend(preprocess.mean()?.map(|mean| (MEAN_TENSOR.to_string(), mean)));
         let network = Network::inception_v3(preprocess.size, outputs, padding)?;
@@ -143,14 +149,19 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     path.canonicalize().map_err(|e| Error::io(path, "read", e))
 }
 
-/// A new last layer of the auxiliary head of `given` where that has not `outputs` outputs.
-fn new_auxiliary_classes(given: &Weights, outputs: usize, seed: u64) -> Result<Vec<(String, Tensor)>> {
+/// A new last layer of the auxiliary head of `given` where that has not `outputs` outputs, or those of other classes.
+fn new_auxiliary_classes(
+    given: &Weights,
+    outputs: usize,
+    knows_others: bool,
+    seed: u64,
+) -> Result<Vec<(String, Tensor)>> {
     match given.shape(&format!("{AUXILIARY_HEAD}.fc.weight")) {
         None => Err(Error::Argument(format!(
             "{}: has no auxiliary head ({AUXILIARY_HEAD}): leave out --aux-weight, or begin with weights that have one",
             given.path().display()
         ))),
-        Some(&[own, _]) if own == outputs => Ok(Vec::new()),
+        Some(&[own, _]) if own == outputs && !knows_others => Ok(Vec::new()),
         Some(_) => Ok(new_auxiliary_head(outputs, seed)?.to_vec()),
     }
 }

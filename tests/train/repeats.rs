@@ -114,6 +114,7 @@ pub fn begin(place: &Place, hyper: Hyper) -> Begin {
         split_by: None,
         val_fraction: None,
         fold: None,
+        positive: None,
         balanced: false,
         hyper,
     }

@@ -8,7 +8,9 @@ fn a_run_leaves_all_that_predicting_and_repeating_need() {
     let place = Place::new(6, 4);
     let said =
         place.ok(&short(&["--out", "run", "--augment", "paper", "--normalize", "mean", "--standardize"]));
-    assert!(said.contains("12 images teach, 8 validate; 3 steps an epoch, 80 convolutions frozen"), "{said}");
+    assert!(said.contains("grass and gravel (positive) on "), "{said}");
+    let begins = "12 images teach, 8 validate, split as given; 3 steps an epoch, 80 convolutions frozen, last layer as given";
+    assert!(said.contains(begins), "{said}");
     assert_eq!(said.lines().filter(|line| line.starts_with("epoch")).count(), 3, "{said}");
 
     let mut names: Vec<String> = std::fs::read_dir(place.at("run"))
@@ -89,6 +91,12 @@ fn a_run_leaves_all_that_predicting_and_repeating_need() {
     let further: Value =
         serde_json::from_slice(&std::fs::read(place.at("further/config.json")).unwrap()).unwrap();
     assert!(further["weights"].as_str().unwrap().ends_with("run/weights-best.safetensors"), "{further}");
+    // The other class as the positive one is another output.
+    let turned = ["--epochs", "1", "--freeze", "94", "--positive", "grass"];
+    let said = place.ok(&[&["train", "data", "--weights", "run", "--out", "turned"], &turned[..]].concat());
+    assert!(said.contains("gravel and grass (positive)") && said.contains("last layer made anew"), "{said}");
+    let judged: Value = serde_json::from_str(&place.ok(&["evaluate", "turned", "--json"])).unwrap();
+    assert_eq!(judged["levels"]["image"]["positive"], "grass");
     place.ok(&["convert", "run", "copy.safetensors"]);
     let weights = |name| std::fs::read(place.at(name)).unwrap();
     assert!(weights("copy.safetensors") == weights("run/weights-best.safetensors"));

@@ -65,6 +65,9 @@ pub struct Learning {
     /// balanced, or a weight for each class with commas between [default: all 1]
     #[arg(long, value_name = "W")]
     class_weights: Option<String>,
+    /// Which of two classes is the positive one [default: metastatic, LN+, positive, malignant and such; else the second by name]
+    #[arg(long, value_name = "CLASS")]
+    positive: Option<String>,
     /// Two outputs and softmax for two classes, instead of one and a sigmoid
     #[arg(long)]
     softmax: bool,
@@ -143,6 +146,7 @@ impl Learning {
             ("--aux-weight", self.aux_weight.is_some()),
             ("--label-smoothing", self.label_smoothing.is_some()),
             ("--class-weights", self.class_weights.is_some()),
+            ("--positive", self.positive.is_some()),
             ("--softmax", self.softmax),
             ("--augment", self.augment.is_some()),
             ("--seed", self.seed.is_some()),
@@ -184,6 +188,7 @@ impl Learning {
             split_by: self.split_by,
             val_fraction: self.val_fraction,
             fold: self.fold,
+            positive: self.positive.clone(),
             balanced,
             hyper: Hyper { class_weights, ..self.hyper(paper) },
         })

@@ -19,17 +19,27 @@ impl Screen {
         let config = job.config();
         let (train, val) = job.images();
         super::super::print(&format!(
-            "{} on {}: {train} images teach, {val} validate; {} steps an epoch, {} convolutions frozen\n",
-            config.classes.join(", "),
+            "{} on {}: {train} images teach, {val} validate, split {}; {} steps an epoch, {} convolutions frozen, {}\n",
+            classes(&config.classes),
             device.identity(),
+            if config.split == "given" { "as given" } else { &config.split },
             job.steps_per_epoch(),
-            config.hyper.freeze
+            config.hyper.freeze,
+            if config.new_head { "last layer made anew" } else { "last layer as given" }
         ))?;
         let style =
             ProgressStyle::with_template("epoch {prefix} {bar:40} {pos}/{len} steps, {msg}, {eta} left")?;
         // Hidden by itself when standard error is no terminal.
         let bar = ProgressBar::new(job.steps_per_epoch() as u64).with_style(style);
         Ok(Screen { bar, epochs: config.hyper.epochs, stop })
+    }
+}
+
+/// The classes, and which of two is positive.
+fn classes(classes: &[String]) -> String {
+    match classes {
+        [other, positive] => format!("{other} and {positive} (positive)"),
+        _ => classes.join(", "),
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Three forms. A folder with one sub-folder for each class, whatever lies below it. A folder with `train/` and `val/` above such
 //! class folders, already split; what else lies beside them is passed over. A CSV with the columns `image` and `label`, and any
-//! of `node`, `patient` and `view`. Class names are sorted by bytes, the index is the position; of two classes the second
-//! is the positive one.
+//! of `node`, `patient` and `view`. Class names are sorted by bytes, the index is the position. Of two classes the second is the
+//! positive one: where the first has a name such as `metastatic` or `LN+` and the other has none of them, they change places.
 //!
 //! Samples are sorted by the bytes of their paths: neither the file system nor the order of rows reaches what is drawn later.
 
@@ -16,6 +16,22 @@ use crate::error::{Error, Result};
 
 /// Folders that split a data set.
 const PARTS: [&str; 2] = ["train", "val"];
+
+/// Names, in lower case, that a class has which counts as positive.
+const POSITIVE: [&str; 12] = [
+    "positive",
+    "pos",
+    "metastatic",
+    "metastasis",
+    "malignant",
+    "cancer",
+    "carcinoma",
+    "tumour",
+    "tumor",
+    "ln+",
+    "n+",
+    "yes",
+];
 
 /// One image with its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +131,8 @@ impl Dataset {
         val: Option<&Path>,
     ) -> Result<Self> {
         check_classes(path, &classes)?;
+        let known = |class: &String| POSITIVE.contains(&class.to_lowercase().as_str());
+        let swapped = classes.len() == 2 && known(&classes[0]) && !known(&classes[1]);
         if let Some(sample) = samples.iter().find(|sample| sample.image.to_str().is_none()) {
             return Err(Error::image(&sample.image, "has a name that is not UTF-8: rename it"));
         }
@@ -126,7 +144,32 @@ impl Dataset {
             let (val, train) = all.partition(|&i| data.samples[i].image.starts_with(val));
             data.split = Some(Split { train, val });
         }
-        Ok(data)
+        Ok(if swapped { data.swapped() } else { data })
+    }
+
+    /// The same with `class`, one of two, as the positive one.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when there is no such class, or when there are more than two.
+    pub fn with_positive(self, class: &str) -> Result<Self> {
+        match self.classes.iter().position(|own| own == class) {
+            Some(index) if self.classes.len() == 2 => Ok(if index == 0 { self.swapped() } else { self }),
+            Some(_) => Err(Error::Argument(format!(
+                "{class}: none counts as positive of more than two classes: {}",
+                self.classes.join(", ")
+            ))),
+            None => Err(Error::Argument(format!(
+                "{class}: is none of the classes {}: name the positive one",
+                self.classes.join(", ")
+            ))),
+        }
+    }
+
+    /// The same with its two classes in the other order.
+    fn swapped(mut self) -> Self {
+        self.classes.swap(0, 1);
+        self.samples.iter_mut().for_each(|sample| sample.label = 1 - sample.label);
+        self
     }
 
     /// # Errors
@@ -222,12 +265,18 @@ fn class_folders(folder: &Path) -> Result<(Vec<String>, Vec<Labelled>)> {
 /// [`Error::Format`] for fewer than two classes, or names that differ in case alone.
 fn check_classes(path: &Path, classes: &[String]) -> Result<()> {
     if classes.len() < 2 {
-        let found = classes.first().map_or("none".to_string(), |only| format!("only `{only}`"));
-        let needed = match path.is_dir() {
-            true => "a sub-folder for each of two or more classes",
-            false => "labels of two or more classes",
+        let problem = match (classes.first(), path.is_dir()) {
+            (None, _) => "has no sub-folders: put each class's images into one of its own, or give a CSV with the columns image and \
+                          label"
+                .to_string(),
+            (Some(only), true) => {
+                format!("has only `{only}` where a sub-folder for each of two or more classes must be: add the others")
+            }
+            (Some(only), false) => {
+                format!("has only `{only}` where labels of two or more classes must be: add the others")
+            }
         };
-        return Err(Error::format(path, format!("has {found} where {needed} must be: add the others")));
+        return Err(Error::format(path, problem));
     }
     let mut seen: HashMap<String, &String> = HashMap::new();
     for class in classes {
