@@ -232,7 +232,7 @@ fn standardizing_is_an_option_and_a_property_of_weights() {
 fn a_csv_with_nodes_gives_a_table_per_node() {
     let weights = WORLD.at("w.safetensors");
     let text = ok(&["predict", "--weights", &weights, &WORLD.at("nodes.csv")]);
-    assert!(text.contains("mean probability") && text.contains("n1"), "{text}");
+    assert!(text.contains("mean P(positive)") && text.contains("n1"), "{text}");
     let patients = "image,patient,node\ncrops/a.jpg,A,1\ncrops/inner/b.JPG,B,1\n";
     std::fs::write(WORLD.at("patients.csv"), patients).unwrap();
     let text = ok(&["predict", "--weights", &weights, &WORLD.at("patients.csv")]);

@@ -139,6 +139,9 @@ fn what_is_no_file_is_refused() {
     assert!(refused(folder.path()).ends_with("is a folder where an image belongs"));
     assert!(refused(&folder.path().join("missing.jpg")).contains("missing.jpg: cannot read"));
     assert!(refused(&folder.path().join("\0.jpg")).contains("cannot read"));
+    let dicom = folder.path().join("scan.dcm");
+    std::fs::write(&dicom, [&[0; 128][..], b"DICM\x02\0\0\0"].concat()).unwrap();
+    assert!(refused(&dicom).contains("scan.dcm: is DICOM: export the crop as PNG"));
     #[cfg(unix)]
     assert!(refused(Path::new("/dev/zero")).ends_with("is no regular file where an image belongs"));
 }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use nodal::data::{Sample, collect};
+use nodal::data::{Sample, collect, collect_noting, note_left_out};
 
 /// The collected paths below `root`.
 fn names(root: &Path, path: &Path) -> Vec<String> {
@@ -115,6 +115,22 @@ fn a_broken_table_is_refused_by_its_line() {
         let message = table(bytes).unwrap_err();
         assert!(message.contains(says) && !message.contains('\n'), "expected `{says}` in: {message}");
     }
+}
+
+#[test]
+fn what_does_not_count_as_an_image_is_noted() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["a.png", "b.gif", "c.dcm", "d", "e.txt", ".hidden"] {
+        fs::write(root.path().join(name), "").unwrap();
+    }
+    let mut left_out = Vec::new();
+    assert_eq!(collect_noting(root.path(), &mut left_out).unwrap().len(), 1);
+    let note = note_left_out(&left_out).unwrap();
+    assert!(
+        note.starts_with("4 files are left out, no .jpg, .png, .tif or .bmp: ") && note.ends_with("d, …"),
+        "{note}"
+    );
+    assert_eq!(note_left_out(&[]), None);
 }
 
 #[test]

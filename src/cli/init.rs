@@ -50,8 +50,10 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     weights.save(&options.output)?;
     let (count, output) = (network.parameter_count(), options.output.display());
     super::print(&format!(
-        "{output}: {count} parameters, {} outputs, seed {}\n",
-        options.classes, options.seed
+        "{output}: {count} parameters, {} output{}, seed {}\n",
+        options.classes,
+        if options.classes == 1 { "" } else { "s" },
+        options.seed
     ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use nodal::data::train::Labelled;
-use nodal::data::{Fit, Normalize, Preprocess, Sample, collect};
+use nodal::data::{Fit, Normalize, Preprocess, Sample, collect_noting, note_left_out};
 use nodal::explain::{ExplainOptions, Explainer};
 use nodal::network::AvgPoolPadding;
 use nodal::train::RunFolder;
@@ -141,7 +141,20 @@ impl NetworkOptions {
 
 /// What `path` names: an image, a folder or CSV of images, or the validation part of a run.
 pub fn samples_of(path: &Path) -> nodal::Result<Vec<Sample>> {
-    if RunFolder::open(path).is_ok() { validation_of(path) } else { collect(path) }
+    if RunFolder::open(path).is_ok() {
+        return validation_of(path);
+    }
+    collect_saying(path)
+}
+
+/// The images that `path` names; other files of a folder are told of.
+pub fn collect_saying(path: &Path) -> nodal::Result<Vec<Sample>> {
+    let mut left_out = Vec::new();
+    let samples = collect_noting(path, &mut left_out)?;
+    if let Some(note) = note_left_out(&left_out) {
+        eprintln!("nodal: {note}");
+    }
+    Ok(samples)
 }
 
 /// The validation part of the run in `folder`.

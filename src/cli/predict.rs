@@ -109,22 +109,27 @@ fn as_csv(rows: &[Row], classes: &[String]) -> anyhow::Result<String> {
 }
 
 fn as_tables(rows: &[Row], classes: &[String]) -> String {
-    let mut table = super::table(&["image", "class", "probability"], 2);
+    // Of two classes the positive one's probability, of more the chosen one's.
+    let (header, shown) = match classes {
+        [_, positive] => (format!("P({positive})"), Some(1)),
+        _ => ("probability".to_string(), None),
+    };
+    let mut table = super::table(&["image", "class", &header], 2);
     for row in rows {
         if let Ok(prediction) = &row.outcome {
-            let p = format!("{:.4}", prediction.probabilities[prediction.class]);
+            let p = format!("{:.4}", prediction.probabilities[shown.unwrap_or(prediction.class)]);
             table.add_row([row.sample.image.display().to_string(), classes[prediction.class].clone(), p]);
         }
     }
-    let mut text = super::text(&table);
+    let mut text = if table.is_empty() { String::new() } else { super::text(&table) };
     text += &summary(rows, classes);
     let nodes = nodes(rows);
     if !nodes.is_empty() {
-        let mut table = super::table(&["node", "class", "crops", "mean probability"], 2);
+        let mut table = super::table(&["node", "class", "crops", &format!("mean {header}")], 2);
         for (node, (sums, crops)) in nodes {
             let better = |best: usize, k: usize| if sums[k] > sums[best] { k } else { best };
             let class = (0..sums.len()).fold(0, better);
-            let mean = format!("{:.4}", sums[class] / crops as f64);
+            let mean = format!("{:.4}", sums[shown.unwrap_or(class)] / crops as f64);
             table.add_row([node.to_string(), classes[class].clone(), crops.to_string(), mean]);
         }
         text += &format!("\n{}", super::text(&table));
@@ -141,8 +146,13 @@ fn summary(rows: &[Row], classes: &[String]) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, name)| format!("{count} {name}"))
         .collect();
-    let crops = if rows.len() == 1 { "crop" } else { "crops" };
-    format!("{} {crops}: {}\n", rows.len(), counts.join(", "))
+    let done = rows.iter().filter(|row| row.outcome.is_ok()).count();
+    match (done, rows.len()) {
+        (0, _) => String::new(),
+        (1, 1) => format!("1 crop: {}\n", counts.join(", ")),
+        (done, all) if done == all => format!("{all} crops: {}\n", counts.join(", ")),
+        (done, all) => format!("{done} of {all} crops: {}\n", counts.join(", ")),
+    }
 }
 
 /// Sums of the probabilities and number of crops of each node that is named; two patients' nodes are two.

@@ -39,9 +39,17 @@ pub struct Sample {
 /// [`Error::Io`] when a folder or CSV cannot be read; [`Error::Image`] for a folder without images;
 /// [`Error::Format`] for a CSV without an `image` column or with a broken row, by its line.
 pub fn collect(path: &Path) -> Result<Vec<Sample>> {
+    collect_noting(path, &mut Vec::new())
+}
+
+/// As [`collect`]; files of a folder that do not count as images are added to `left_out`, hidden ones apart.
+///
+/// # Errors
+/// As [`collect`].
+pub fn collect_noting(path: &Path, left_out: &mut Vec<PathBuf>) -> Result<Vec<Sample>> {
     if path.is_dir() {
         let mut files = Vec::new();
-        walk(path, &mut HashSet::new(), &mut files)?;
+        walk(path, &mut HashSet::new(), &mut files, left_out)?;
         files.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
         if files.is_empty() {
             return Err(Error::image(path, "holds no image: no .jpg, .png, .tif or .bmp in it or below"));
@@ -54,8 +62,14 @@ pub fn collect(path: &Path) -> Result<Vec<Sample>> {
     Ok(vec![Sample { image: path.to_path_buf(), ..Sample::default() }])
 }
 
-/// Adds the images of `folder` and the folders below; `seen` holds the real paths of those that were read.
-fn walk(folder: &Path, seen: &mut HashSet<PathBuf>, files: &mut Vec<PathBuf>) -> Result<()> {
+/// Adds the images of `folder` and the folders below to `files`, and other files to `others`; `seen` holds the real paths of folders
+/// that were read.
+fn walk(
+    folder: &Path,
+    seen: &mut HashSet<PathBuf>,
+    files: &mut Vec<PathBuf>,
+    others: &mut Vec<PathBuf>,
+) -> Result<()> {
     let unreadable = |e| Error::io(folder, "read", e);
     if !seen.insert(folder.canonicalize().map_err(unreadable)?) {
         return Ok(());
@@ -71,15 +85,31 @@ fn walk(folder: &Path, seen: &mut HashSet<PathBuf>, files: &mut Vec<PathBuf>) ->
     paths.sort();
     for path in paths {
         if path.is_dir() {
-            walk(&path, seen, files)?;
+            walk(&path, seen, files, others)?;
         } else if path
             .extension()
             .is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
         {
             files.push(path);
+        } else {
+            others.push(path);
         }
     }
     Ok(())
+}
+
+/// A sentence about the files that were left out, if there are any: how many, and the first of them.
+pub fn note_left_out(left_out: &[PathBuf]) -> Option<String> {
+    let shown: Vec<String> = left_out.iter().take(3).map(|path| path.display().to_string()).collect();
+    let more = if left_out.len() > shown.len() { ", …" } else { "" };
+    let files = if left_out.len() == 1 { "file is" } else { "files are" };
+    (!left_out.is_empty()).then(|| {
+        format!(
+            "{} {files} left out, no .jpg, .png, .tif or .bmp: {}{more}",
+            left_out.len(),
+            shown.join(", ")
+        )
+    })
 }
 
 /// The rows of a CSV, each with its line.

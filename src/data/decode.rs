@@ -136,7 +136,12 @@ impl Image {
             .with_guessed_format()
             .map_err(|e| Error::io(path, "read", e))?;
         if !reader.format().is_some_and(|format| FORMATS.contains(&format)) {
-            return Err(Error::image(path, "is no JPEG, PNG, TIFF or BMP image"));
+            // DICOM PS3.10, 7.1: after 128 bytes of preamble.
+            let problem = match bytes.get(128..132) {
+                Some(b"DICM") => "is DICOM: export the crop as PNG, which loses nothing",
+                _ => "is no JPEG, PNG, TIFF or BMP image",
+            };
+            return Err(Error::image(path, problem));
         }
         if reader.format() == Some(ImageFormat::Tiff)
             && let Some((tag, count)) = overlong_entry(bytes)

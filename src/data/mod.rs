@@ -12,7 +12,7 @@ mod tiff;
 pub mod train;
 
 #[cfg(feature = "train")]
-pub use collect::{Sample, collect};
+pub use collect::{Sample, collect, collect_noting, note_left_out};
 pub use decode::{Image, MAX_PIXELS, MAX_SIDE};
 pub use fit::Fit;
 pub use metadata::{CLASSES_KEY, MEAN_TENSOR, class_names, parse_size};

@@ -11,8 +11,8 @@ use super::prepare::Prepared;
 use super::run::Run;
 use super::watch::{End, Watch};
 use super::{RunFolder, Targets};
-use crate::data::Preprocess;
 use crate::data::train::{Augmentation, Dataset, Images, Loader, LoaderOptions, Split, SplitBy};
+use crate::data::{Preprocess, note_left_out};
 use crate::device::{Device, Engine};
 use crate::error::Result;
 use crate::network::Network;
@@ -127,6 +127,11 @@ impl Job {
         let Hyper { batch, drop_last, .. } = self.config.hyper;
         let images = self.split.train.len();
         if drop_last { images / batch } else { images.div_ceil(batch) }
+    }
+
+    /// A sentence about files of the data that are no images.
+    pub fn left_out(&self) -> Option<String> {
+        note_left_out(self.data.left_out())
     }
 
     /// A sentence about patients or nodes with images on both sides.

@@ -85,7 +85,9 @@ fn lay_out(
             return Err(wrong(format!("shape {shape:?} takes {bytes} bytes, its place is {from} to {to}")));
         }
         if to > data_bytes {
-            return Err(wrong(format!("reaches to byte {to} of the data, which end at {data_bytes}")));
+            return Err(wrong(format!(
+                "reaches to byte {to} of the data, which end at {data_bytes}: the file is cut short, copy it again"
+            )));
         }
         end = to;
         entries.push(Entry { name, dtype, shape, start: start + from, strides: None });

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use nodal::Error;
-use nodal::data::{Sample, collect};
+use nodal::data::Sample;
 
-use super::super::network::{NetworkOptions, validation_of};
+use super::super::network::{NetworkOptions, collect_saying, validation_of};
 use super::super::sheet::{Row, Sheet};
 
 /// Columns of a CSV of predictions that are no probabilities.
@@ -213,7 +213,10 @@ fn labelled(data: &Path) -> anyhow::Result<Vec<Sample>> {
             format!("is split into train and val: name one, as {}", val.display())
         ));
     }
-    let mut samples = collect(data)?;
+    if !data.exists() {
+        anyhow::bail!("{}: there is no such file or folder", data.display());
+    }
+    let mut samples = collect_saying(data)?;
     let mut seen = HashSet::new();
     for sample in &mut samples {
         if data.is_dir() {

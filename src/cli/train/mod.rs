@@ -92,8 +92,8 @@ fn threads() -> usize {
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let stop = stop_on_ctrl_c()?;
     let (job, device) = options.job()?;
-    if let Some(leak) = job.leak() {
-        eprintln!("nodal: {leak}");
+    for note in [job.left_out(), job.leak()].into_iter().flatten() {
+        eprintln!("nodal: {note}");
     }
     let mut screen = Screen::new(&job, &device, stop)?;
     let end = job.run(&device, &mut screen)?;

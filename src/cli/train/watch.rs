@@ -38,6 +38,7 @@ impl Screen {
 /// The classes, and which of two is positive.
 fn classes(classes: &[String]) -> String {
     match classes {
+        [other, positive] if positive == "positive" => format!("{other} and positive"),
         [other, positive] => format!("{other} and {positive} (positive)"),
         _ => classes.join(", "),
     }

@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::Split;
-use crate::data::collect::{collect, read_rows};
+use crate::data::collect::{collect_noting, read_rows};
 use crate::error::{Error, Result};
 
 /// Folders that split a data set.
@@ -55,6 +55,7 @@ pub struct Dataset {
     classes: Vec<String>,
     samples: Vec<Labelled>,
     split: Option<Split>,
+    left_out: Vec<PathBuf>,
 }
 
 impl Dataset {
@@ -71,8 +72,9 @@ impl Dataset {
         match [parts[0].is_dir(), parts[1].is_dir()] {
             [true, true] => Self::of_parts(path, &parts),
             [false, false] => {
-                let (classes, samples) = class_folders(path)?;
-                Self::finish(path, path, classes, samples, None)
+                let mut left_out = Vec::new();
+                let (classes, samples) = class_folders(path, &mut left_out)?;
+                Ok(Dataset { left_out, ..Self::finish(path, path, classes, samples, None)? })
             }
             [train, _] => {
                 let (is, lacks) = if train { ("train", "val") } else { ("val", "train") };
@@ -84,14 +86,16 @@ impl Dataset {
     }
 
     fn of_parts(path: &Path, parts: &[PathBuf; 2]) -> Result<Self> {
-        let [(classes, mut samples), (others, val)] = [class_folders(&parts[0])?, class_folders(&parts[1])?];
+        let mut left_out = Vec::new();
+        let [(classes, mut samples), (others, val)] =
+            [class_folders(&parts[0], &mut left_out)?, class_folders(&parts[1], &mut left_out)?];
         if classes != others {
             let (train, val) = (classes.join(", "), others.join(", "));
             let problem = format!("train has the classes {train}, and val has {val}: both need the same");
             return Err(Error::format(path, problem));
         }
         samples.extend(val);
-        Self::finish(path, path, classes, samples, Some(&parts[1]))
+        Ok(Dataset { left_out, ..Self::finish(path, path, classes, samples, Some(&parts[1]))? })
     }
 
     fn of_csv(path: &Path) -> Result<Self> {
@@ -137,7 +141,8 @@ impl Dataset {
             return Err(Error::image(&sample.image, "has a name that is not UTF-8: rename it"));
         }
         samples.sort_by_cached_key(|sample| name_of(root, &sample.image).into_bytes());
-        let mut data = Dataset { root: root.to_path_buf(), classes, samples, split: None };
+        let mut data =
+            Dataset { root: root.to_path_buf(), classes, samples, split: None, left_out: Vec::new() };
         data.check_once(path)?;
         if let Some(val) = val {
             let all = 0..data.samples.len();
@@ -207,6 +212,11 @@ impl Dataset {
         &self.samples
     }
 
+    /// Files in class folders that do not count as images.
+    pub fn left_out(&self) -> &[PathBuf] {
+        &self.left_out
+    }
+
     /// The split that folders called `train` and `val` make.
     pub fn split(&self) -> Option<&Split> {
         self.split.as_ref()
@@ -229,8 +239,8 @@ fn name_of(root: &Path, image: &Path) -> String {
     }
 }
 
-/// The class folders of `folder`: names sorted by bytes, and their images.
-fn class_folders(folder: &Path) -> Result<(Vec<String>, Vec<Labelled>)> {
+/// The class folders of `folder`: names sorted by bytes, and their images; other files are added to `left_out`.
+fn class_folders(folder: &Path, left_out: &mut Vec<PathBuf>) -> Result<(Vec<String>, Vec<Labelled>)> {
     let unreadable = |e| Error::io(folder, "read", e);
     let mut classes = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
@@ -249,7 +259,7 @@ fn class_folders(folder: &Path) -> Result<(Vec<String>, Vec<Labelled>)> {
     let mut samples = Vec::new();
     for (label, class) in classes.iter().enumerate() {
         let path = folder.join(class);
-        let images = collect(&path).map_err(|e| match e {
+        let images = collect_noting(&path, left_out).map_err(|e| match e {
             Error::Image { path, problem } => {
                 Error::image(&path, format!("{problem}; add some, or remove the folder of this class"))
             }
