@@ -193,7 +193,7 @@ fn readers_of_different_cases_are_counted_by_case() {
     );
     assert!(both.text.contains("Readers on all cases that they read"), "S has lost g and h");
     assert_eq!(both.row("S")[0], "2 <small>(1 + 1)</small>");
-    assert!(both.text.contains("n is cases."));
+    assert!(both.text.contains("n is cases, of them positive + negative."));
     let alone = page(&folder, &["report", "--readers", "r.csv"]);
     assert!(alone.text.contains("The readers read 8 cases."));
     // Who has lost none is not shown twice.

@@ -16,7 +16,7 @@ use super::html::{count, figure, table};
 const SIZE: u32 = 480;
 
 /// What [`counts`] gives.
-pub const COUNTS: &str = "n (positive + negative)";
+pub const COUNTS: &str = "n (+, −)";
 
 /// How many cases there are of both classes.
 pub fn counts(confusion: &Confusion) -> String {
@@ -70,7 +70,7 @@ pub fn part(content: &Content) -> anyhow::Result<Option<Markup>> {
         (figure(&chart, &shows(network.as_ref(), own.is_some(), compared))?)
         (table(&grid, &format!("Figures with {percent} intervals")))
         p.note {
-            "n is " (counted) ". Intervals: exact (Clopper-Pearson) for shares, DeLong's for the AUC, as if " (unit) "s were \
+            "n is " (counted) ", of them positive + negative. Intervals: exact (Clopper-Pearson) for shares, DeLong's for the AUC, as if " (unit) "s were \
                 independent. The AUC of a reader, who says yes or no, is "
             "(sensitivity + specificity) / 2."
         }

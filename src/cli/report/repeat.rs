@@ -115,6 +115,9 @@ fn command(config: &Config, out: &Path) -> Vec<String> {
         Some(MeanOrigin::File { path, .. }) => option("normalize", format!("mean:{}", path.display())),
         Some(MeanOrigin::Training) | None => option("normalize", config.normalize.clone()),
     }
+    if let [_, positive] = &config.classes[..] {
+        option("positive", positive.clone());
+    }
     if let Some(clip) = clip_norm {
         option("clip-norm", clip.to_string());
     }
@@ -133,6 +136,8 @@ fn command(config: &Config, out: &Path) -> Vec<String> {
         ("--nesterov", *nesterov),
         ("--softmax", config.outputs == 2 && config.classes.len() == 2),
         ("--standardize", config.standardize),
+        // The weights may say otherwise.
+        ("--standardize=false", !config.standardize),
         ("--recompute", *recompute),
         ("--reestimate-batch-norm", *reestimate),
     ];

@@ -86,9 +86,10 @@ pub struct Learning {
     /// tf, imagenet, mean (that of the training images), mean:FILE or none [default: what the weights say, or tf]
     #[arg(long, value_name = "HOW")]
     normalize: Option<String>,
-    /// Take each crop's own brightness and contrast away
-    #[arg(long)]
-    standardize: bool,
+    /// Take each crop's own brightness and contrast away; --standardize=false keeps them [default: what the weights say, or
+    /// false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    standardize: Option<bool>,
     /// Share of each class for validation, where the data are not split yet [default: 0.2]
     #[arg(long, value_name = "X", conflicts_with = "fold")]
     val_fraction: Option<f64>,
@@ -153,7 +154,7 @@ impl Learning {
             ("--size", self.size.is_some()),
             ("--fit", self.fit.is_some()),
             ("--normalize", self.normalize.is_some()),
-            ("--standardize", self.standardize),
+            ("--standardize", self.standardize.is_some()),
             ("--val-fraction", self.val_fraction.is_some()),
             ("--split-by", self.split_by.is_some()),
             ("--fold", self.fold.is_some()),
@@ -173,7 +174,7 @@ impl Learning {
         };
         preprocess.size = self.size.unwrap_or(preprocess.size);
         preprocess.fit = self.fit.unwrap_or(preprocess.fit);
-        preprocess.standardize |= self.standardize;
+        preprocess.standardize = self.standardize.unwrap_or(preprocess.standardize);
         let mean_image = self.normalize.as_deref().map_or(paper, |text| text == "mean");
         if let Some(text) = self.normalize.as_deref().filter(|text| *text != "mean") {
             preprocess.normalize = Normalize::parse(text)?;
