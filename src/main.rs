@@ -15,7 +15,7 @@ struct Arguments {
 }
 
 const EXAMPLES: &str = "A first walk:
-  nodal init --seed 1 -o weights.safetensors
+  nodal init --seed 1 -o weights.safetensors  # random weights: what they say means nothing
   nodal predict --weights weights.safetensors examples/crops/val
   nodal bench --weights weights.safetensors";
 
