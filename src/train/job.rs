@@ -64,7 +64,7 @@ impl Job {
     /// Reads data and weights, makes the folder `out` and with it a run that can be taken up from then on.
     ///
     /// # Errors
-    /// What is wrong with data, weights or options, before anything is written; [`Error::Io`] for the folder.
+    /// What is wrong with data, weights or options, before anything is written; [`Error::Io`](crate::Error::Io) for the folder.
     pub fn begin(begin: Begin, out: &Path, device: &Device, threads: usize) -> Result<Self> {
         RunFolder::check_free(out)?;
         let Prepared { config, split, weights, data, images, preprocess } =
@@ -86,7 +86,7 @@ impl Job {
     /// Takes up the run in `folder`.
     ///
     /// # Errors
-    /// [`Error::Argument`] when it is no run, or when its data have changed.
+    /// [`Error::Argument`](crate::Error::Argument) when it is no run, or when its data have changed.
     pub fn resume(folder: &Path, threads: usize) -> Result<Self> {
         let folder = RunFolder::take(folder)?;
         let config: Config = folder.config()?;
@@ -102,7 +102,7 @@ impl Job {
     /// Trains until the last epoch, or until `watch` asks to stop.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a loss that is no number; those of the device and of files.
+    /// [`Error::Argument`](crate::Error::Argument) for a loss that is no number; those of the device and of files.
     pub fn run(&self, device: &Device, watch: &mut dyn Watch) -> Result<End> {
         Run::new(self, device)?.go(watch)
     }
