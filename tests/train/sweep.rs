@@ -130,6 +130,8 @@ fn a_sweep_leaves_its_runs_and_a_summary_that_its_logs_bear_out() {
 #[test]
 fn a_list_has_the_commands_that_are_left() {
     let place = Place::new(6, 4);
+    let passed = place.ok(&sweep("other", &["--list", "--positive", "grass", "--standardize=false"]));
+    assert!(passed.lines().all(|line| line.contains("--positive grass --standardize=false")), "{passed}");
     let list = |place: &Place| place.ok(&sweep("my sweep", &["--list"]));
     let lines = list(&place);
     assert_eq!(lines.lines().count(), 4, "{lines}");

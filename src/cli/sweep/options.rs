@@ -84,7 +84,7 @@ fn words(matches: &ArgMatches, all: &[Arg]) -> Result<Vec<String>, Error> {
                 return Err(Error::raw(clap::error::ErrorKind::InvalidUtf8, problem));
             };
             // What begins like an option would be taken for one.
-            match value.starts_with('-') {
+            match value.starts_with('-') || arg.is_require_equals_set() {
                 true => words.push(format!("--{long}={value}")),
                 false => words.extend([format!("--{long}"), value.to_string()]),
             }
