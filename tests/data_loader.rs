@@ -161,7 +161,7 @@ fn a_dropped_epoch_ends_its_threads() {
 fn waiting_is_counted() {
     let data = crops();
     let images = Arc::new(Images::open(&data, 0, 2).unwrap());
-    let part: Vec<usize> = (0..28).collect();
+    let part: Vec<usize> = (0..60).collect();
     let loader = Loader::new(&data, &images, &part, &preprocess(), options(1)).unwrap();
     let mut epoch = loader.epoch(0, 0).unwrap();
     assert_eq!(epoch.waited(), Duration::ZERO);
